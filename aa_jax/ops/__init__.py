@@ -1,0 +1,1 @@
+"""Pure functions of arrays: resampling, blurring, adaptive filtering. No state, no I/O."""

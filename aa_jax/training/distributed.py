@@ -1,0 +1,89 @@
+"""Data parallelism over every device of every process: one mesh, replicated parameters.
+
+Under `jax.jit` with these shardings a step is the step on the *global* batch: batch-norm
+statistics, losses and gradients do not depend on how many devices share the work.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+DATA_AXIS = "data"
+
+
+def initialize(**options: Any) -> None:
+    """Joins the processes of a multi-host run; call before any other use of jax.
+
+    Args:
+        **options: passed to `jax.distributed.initialize`. None are needed under SLURM,
+            Open MPI, Kubernetes or on Cloud TPU, where jax finds the others by itself.
+    """
+    jax.distributed.initialize(**options)
+
+
+def data_mesh(devices: list[jax.Device] | None = None) -> Mesh:
+    """A one-axis mesh `("data",)` over the given devices, by default all of them."""
+    devices = jax.devices() if devices is None else devices
+    # Auto: the compiler propagates shardings. (jax's own default has become Explicit.)
+    return jax.make_mesh((len(devices),), (DATA_AXIS,), (AxisType.Auto,), devices=devices)
+
+
+def replicated(mesh: Mesh) -> NamedSharding:
+    """The sharding that puts a whole copy on each device."""
+    return NamedSharding(mesh, PartitionSpec())
+
+
+def batch_sharding(mesh: Mesh) -> NamedSharding:
+    """The sharding that divides the leading axis over the devices."""
+    return NamedSharding(mesh, PartitionSpec(DATA_AXIS))
+
+
+def replicate(tree: Any, mesh: Mesh) -> Any:
+    """Puts a copy of every array of a tree on each device of the mesh."""
+    return jax.device_put(tree, replicated(mesh))
+
+
+def local_batch_size(global_batch_size: int, mesh: Mesh) -> int:
+    """How many examples of a global batch this process has to load.
+
+    Raises:
+        ValueError: the devices cannot share the batch evenly.
+    """
+    if global_batch_size < 1 or global_batch_size % mesh.size:
+        raise ValueError(
+            f"batch_size must be a positive multiple of the number of devices ({mesh.size}) so "
+            f"that they share it evenly, got {global_batch_size}; the nearest that fits is "
+            f"{max(1, round(global_batch_size / mesh.size)) * mesh.size}"
+        )
+    local = sum(device.process_index == jax.process_index() for device in mesh.devices.flat)
+    return global_batch_size // mesh.size * local
+
+
+def shard_batch(batch: Mapping[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
+    """Turns this process's share of a batch into global arrays divided over the devices.
+
+    Args:
+        batch: host arrays of shape (local batch, ...).
+        mesh: the mesh of `data_mesh`.
+
+    Returns:
+        The same entries as arrays of shape (global batch, ...), without waiting for the copy.
+    """
+    sharding = batch_sharding(mesh)
+    return {
+        name: jax.make_array_from_process_local_data(sharding, np.asarray(value))
+        for name, value in batch.items()
+    }
+
+
+def is_main_process() -> bool:
+    """Whether this process is the one that prints and writes metrics."""
+    return jax.process_index() == 0
+
+
+def process() -> dict[str, int]:
+    """`process_index` and `process_count`, as data loaders take them."""
+    return {"process_index": jax.process_index(), "process_count": jax.process_count()}

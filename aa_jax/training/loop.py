@@ -1,0 +1,129 @@
+"""The training loop: get a batch, step, log, evaluate, save. It knows no task."""
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from aa_jax.training import preemption
+from aa_jax.training.checkpoint import Checkpoints
+from aa_jax.training.logging import DivergenceError, MetricsLogger
+from aa_jax.training.state import TrainState
+
+
+@dataclasses.dataclass(frozen=True)
+class Intervals:
+    """How often to do what, in steps; the last step does everything.
+
+    Attributes:
+        log: write mean metrics.
+        evaluate: evaluate (and save, so that the best can be kept).
+        save: save besides that.
+    """
+
+    log: int
+    evaluate: int
+    save: int
+
+    def __post_init__(self):
+        for field in dataclasses.fields(self):
+            if getattr(self, field.name) < 1:
+                raise ValueError(f"interval {field.name!r} must be at least 1 step, got {self}")
+
+
+def train(
+    state: TrainState,
+    step: Callable[[TrainState, Any], tuple[TrainState, Mapping[str, Any]]],
+    batches: Iterator[Mapping[str, np.ndarray]],
+    *,
+    total_steps: int,
+    place: Callable[[Mapping[str, np.ndarray]], Any],
+    evaluate: Callable[[TrainState], Mapping[str, float]],
+    checkpoints: Checkpoints,
+    logger: MetricsLogger,
+    every: Intervals,
+    config: Mapping[str, Any],
+) -> TrainState:
+    """Trains from `state.step` to `total_steps`.
+
+    Args:
+        state: fresh, or restored together with the position of `batches` and the logger's rows.
+        step: from `steps.compile_step`; donates the state.
+        batches: endless, with `get_state()`, which must be JSON and, with several processes, the
+            same in all of them.
+        total_steps: number of the last step.
+        place: turns a host batch into arrays on the devices.
+        evaluate: measures a state.
+        checkpoints: where to save.
+        logger: where to log.
+        every: intervals.
+        config: stored in each checkpoint.
+
+    Returns:
+        The state after the last step, its checkpoint being complete.
+
+    Raises:
+        DivergenceError: loss or gradient is not finite; the last good checkpoint is named.
+        CheckpointError: a checkpoint could not be written.
+        SystemExit: with code 0, after a checkpoint, when SIGTERM arrived.
+    """
+    results: Mapping[str, float] = {}
+    try:
+        with preemption.watch() as is_wanted_back:
+            for number in range(int(state.step) + 1, total_steps + 1):
+                with logger.waiting_for_data():
+                    batch = next(batches)
+                state, metrics = step(state, place(batch))
+                logger.add(number, metrics)
+
+                last, leave = number == total_steps, is_wanted_back(number)
+                if last or number % every.log == 0:
+                    logger.log(number)
+                results = {}
+                if last or number % every.evaluate == 0:
+                    with logger.pause():
+                        results = evaluate(state)
+                    logger.write(number, results)
+                if results or leave or number % every.save == 0:
+                    with logger.pause():
+                        # Rows not logged yet go along: a restart averages over the same steps.
+                        info = {"pending": logger.fetch(), "data": batches.get_state()}
+                        logger.flush()
+                        checkpoints.save(number, state, {**info, "config": config}, metrics=results)
+                if leave and not last:
+                    checkpoints.wait()
+                    raise SystemExit(0)
+    except DivergenceError as error:
+        checkpoints.wait()
+        good = checkpoints.latest_step
+        where = f"step {good} in {checkpoints.directory}" if good else "none was written yet"
+        raise DivergenceError(
+            f"{error}. The last good checkpoint is: {where}. Lower the learning rate, lengthen "
+            "the warm-up, or train in float32 or bfloat16."
+        ) from error
+    checkpoints.wait()
+    return state
+
+
+def resume(
+    template: TrainState,
+    batches: Iterator[Mapping[str, np.ndarray]],
+    checkpoints: Checkpoints,
+) -> tuple[TrainState, list[dict[str, float]]]:
+    """Goes back to the latest checkpoint, if there is one.
+
+    Args:
+        template: the fresh state, already on its devices.
+        batches: gets the position of the checkpoint.
+        checkpoints: of the run.
+
+    Returns:
+        The state to go on from and the rows for `MetricsLogger.restore`; without a checkpoint
+        the template and no rows.
+    """
+    if checkpoints.latest_step is None:
+        return template, []
+    state, info = checkpoints.restore(template)
+    batches.set_state(info["data"])
+    return state, info["pending"]

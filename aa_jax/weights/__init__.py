@@ -1,0 +1,14 @@
+"""Other people's checkpoints: a reader that executes nothing, name maps, reports."""
+
+from aa_jax.weights.checkpoint import Checkpoint, read_checkpoint, read_checkpoint_with_report
+from aa_jax.weights.errors import UnsafePickleError, WeightsError
+from aa_jax.weights.safetensors_file import write_safetensors
+
+__all__ = [
+    "Checkpoint",
+    "UnsafePickleError",
+    "WeightsError",
+    "read_checkpoint",
+    "read_checkpoint_with_report",
+    "write_safetensors",
+]

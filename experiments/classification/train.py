@@ -1,0 +1,202 @@
+"""Trains one classifier, as `config` describes it, into one folder.
+
+The folder describes itself: `config.json`, `metrics.jsonl`, `tensorboard/`, `checkpoints/`. The
+same call again goes on where the last one stopped.
+"""
+
+import dataclasses
+import functools
+import json
+import os
+import pathlib
+from collections.abc import Callable
+
+import jax
+import ml_collections
+import optax
+from flax import nnx
+from jax import numpy as jnp
+
+from aa_jax import weights
+from aa_jax.training import (
+    config as configs,
+    distributed,
+    evaluation,
+    loop,
+    state as states,
+    steps,
+)
+from aa_jax.training.checkpoint import Checkpoints
+from aa_jax.training.logging import MetricsLogger
+from experiments.classification import images, network, optimization
+
+# Fields that differ between runs of the same compiled step.
+_NOT_COMPILED = ("name", "seed", "every", "eval_batch_size", "tensorboard", "init_from", "workdir")
+
+
+def run(config: ml_collections.ConfigDict, workdir: str | pathlib.Path) -> dict[str, float]:
+    """Trains a classifier, or goes on training it.
+
+    Args:
+        config: from a file in `configs/`.
+        workdir: folder of this run.
+
+    Returns:
+        The last evaluation: `eval_loss`, `eval_top1`, `eval_top5`.
+
+    Raises:
+        ValueError: the config cannot be used, training diverged, or a checkpoint could not be
+            read or written; the message says what to do.
+    """
+    workdir = pathlib.Path(workdir)
+
+    # Data: every process loads its share of each global batch.
+    mesh = distributed.data_mesh()
+    train_source, test_source = images.open_sources(config)
+    batches = images.train_batches(config, train_source, mesh)
+    steps_per_epoch = len(train_source) / config.batch_size
+    total_steps = config.steps or round(config.epochs * steps_per_epoch)
+    config = _complete(config, train_source.num_classes)
+
+    # Network, optimiser and step: compiled once for all runs that differ in the seed only.
+    program = _compile(_compiled_part(config), total_steps, steps_per_epoch, mesh)
+    state = initial_state(config, program, mesh)
+
+    def evaluate(state: states.TrainState) -> dict[str, float]:
+        return evaluation.evaluate(
+            program.evaluation_step,
+            state.averaged_params,
+            state.stats,
+            images.test_batches(config, test_source, mesh),
+            batch_size=config.eval_batch_size,
+            num_examples=len(test_source),
+            mesh=mesh,
+        )
+
+    # Training, from the latest checkpoint on if there is one.
+    with Checkpoints(workdir / "checkpoints", best_metric=network.BEST_METRIC) as checkpoints:
+        state, pending = loop.resume(state, batches, checkpoints)
+        start = int(state.step)
+        write_config(config, workdir / "config.json")
+        with MetricsLogger(
+            workdir,
+            total_steps=total_steps,
+            batch_size=config.batch_size,
+            start_step=start,
+            label=config.name,
+            tensorboard=config.tensorboard,
+        ) as logger:
+            logger.restore(start, pending)
+            state = loop.train(
+                state,
+                program.train_step,
+                batches,
+                total_steps=total_steps,
+                place=functools.partial(distributed.shard_batch, mesh=mesh),
+                evaluate=evaluate,
+                checkpoints=checkpoints,
+                logger=logger,
+                every=loop.Intervals(**config.every.to_dict()),
+                config=json.loads(configs.to_json(config)),
+            )
+        return checkpoints.metrics()
+
+
+@dataclasses.dataclass(frozen=True)
+class Program:
+    """What is compiled once and used by all runs of one kind.
+
+    Attributes:
+        initialize: key -> (params, stats).
+        optimizer: the optax transformation.
+        train_step: (state, batch) -> (state, metrics); donates the state.
+        evaluation_step: (params, stats, batch) -> sums.
+    """
+
+    graphdef: nnx.GraphDef
+    initialize: Callable
+    optimizer: optax.GradientTransformation
+    train_step: Callable
+    evaluation_step: Callable
+
+
+@functools.lru_cache(maxsize=8)
+def _compile(config_json: str, total_steps: int, steps_per_epoch: float, mesh) -> Program:
+    """Builds the compiled functions of a config (as text, so that the cache can find it)."""
+    config = configs.from_json(config_json)
+
+    def create(key):
+        return network.create_model(config, config.num_classes, rngs=nnx.Rngs(params=key))
+
+    graphdef = states.split(nnx.eval_shape(create, jax.random.key(0)))[0]
+    preprocess = network.normalization(config)
+    schedule = optimization.learning_rate(
+        config.optimizer, total_steps=total_steps, steps_per_epoch=steps_per_epoch
+    )
+    optimizer = optimization.optimizer(config.optimizer, schedule)
+    loss = steps.classification_loss(
+        graphdef, label_smoothing=config.label_smoothing, preprocess=preprocess
+    )
+    step = steps.make_train_step(
+        loss,
+        optimizer,
+        accumulation_steps=config.accumulation_steps,
+        accumulation=config.accumulation,
+        ema_decay=config.ema_decay,
+        schedule=schedule,
+        prepare_stats=optimization.temperature_schedule(config, steps_per_epoch=steps_per_epoch),
+    )
+    return Program(
+        graphdef,
+        jax.jit(lambda key: states.split(create(key))[1:]),
+        optimizer,
+        steps.compile_step(step, mesh),
+        evaluation.make_evaluation_step(graphdef, mesh, preprocess=preprocess),
+    )
+
+
+def initial_state(
+    config: ml_collections.ConfigDict, program: Program, mesh: jax.sharding.Mesh
+) -> states.TrainState:
+    """The state before the first step: drawn from the seed, or with given weights."""
+    params_key, step_key = jax.random.split(jax.random.key(config.seed))
+    params, stats = program.initialize(params_key)
+    if config.init_from:
+        model = states.merge(program.graphdef, params, stats)
+        weights.load_into(model, weights.read_checkpoint(config.init_from))
+        _, params, stats = states.split(model)
+    state = states.create_state(
+        params,
+        stats,
+        program.optimizer,
+        key=step_key,
+        with_ema=config.ema_decay is not None,
+        with_loss_scale=jnp.dtype(config.dtype) == jnp.float16,
+    )
+    return distributed.replicate(state, mesh)
+
+
+def write_config(config: ml_collections.ConfigDict, path: pathlib.Path) -> None:
+    """Writes `config.json` at once; says what differs from the run's earlier one."""
+    if not distributed.is_main_process():
+        return
+    if path.exists():
+        for line in configs.differences(configs.from_json(path.read_text()), config):
+            print(f"{config.name}: the config has changed since this run began: {line}")
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(configs.to_json(config) + "\n")
+    os.replace(temporary, path)
+
+
+def _complete(
+    config: ml_collections.ConfigDict, num_classes: int
+) -> ml_collections.ConfigDict:
+    """The config with what the data decides, so that a checkpoint can be read without it."""
+    config = ml_collections.ConfigDict(config.to_dict())
+    config.num_classes = num_classes
+    return config
+
+
+def _compiled_part(config: ml_collections.ConfigDict) -> str:
+    kept = {key: value for key, value in config.to_dict().items() if key not in _NOT_COMPILED}
+    return configs.to_json(ml_collections.ConfigDict(kept))
