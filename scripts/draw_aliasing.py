@@ -38,11 +38,11 @@ def draw(target: str) -> None:
     for row, filter_taps in enumerate((None, taps)):
         for column, shift in enumerate(SHIFTS):
             axis = axes[row, column + 1]
-            axis.imshow(reduce(photo, filter_taps, shift), cmap="gray", vmin=0, vmax=0.85)
+            axis.imshow(reduce(photo, filter_taps, shift), cmap="gray", vmin=0, vmax=0.75)
             axis.set_title(f"moved by {shift} pixels" if row == 0 else "", fontsize=10)
     axes[0, 1].set_ylabel(f"every {FACTOR}th pixel", fontsize=11)
     axes[1, 1].set_ylabel(f"low-pass, then every {FACTOR}th", fontsize=11)
-    axes[0, 0].imshow(photo[:SIDE, 96 : 96 + SIDE], cmap="gray", vmin=0, vmax=0.85)
+    axes[0, 0].imshow(photo[:SIDE, 96 : 96 + SIDE], cmap="gray", vmin=0, vmax=0.75)
     axes[0, 0].set_title("photograph", fontsize=10)
     for axis in (axes[0, 0], *axes[:, 1:].flat):
         axis.set(xticks=[], yticks=[])

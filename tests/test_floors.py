@@ -1,8 +1,10 @@
 """The architecture, checked: imports go down, never up or in a circle, and stay light."""
 
 import ast
+import configparser
 import graphlib
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -111,6 +113,12 @@ def test_every_package_has_its_floor():
     assert packages <= set(FLOORS), "a new package needs a line in FLOORS"
 
 
+def test_every_folder_of_modules_is_a_package():
+    # One without __init__.py imports from a checkout but is left out of an installation.
+    folders = {path.parent for path in sources("aa_jax").values()}
+    assert not {folder for folder in folders if not (folder / "__init__.py").exists()}
+
+
 def test_no_circles():
     graph = {}
     for module, path in sources("aa_jax").items():
@@ -135,6 +143,30 @@ def test_no_foreign_frameworks():
             continue  # compares with PyTorch where that happens to be installed
         roots = {name.split(".")[0] for name in imports(module, path)}
         assert not roots & FOREIGN, module
+
+
+# Packages whose import name is not their distribution's name.
+DISTRIBUTIONS = {
+    "absl": "absl-py",
+    "ml_collections": "ml-collections",
+    "ml_dtypes": "ml-dtypes",
+    "orbax": "orbax-checkpoint",
+    "PIL": "pillow",
+    "skimage": "scikit-image",
+    "tensorflow_datasets": "tensorflow-datasets",
+}
+
+
+def test_what_is_imported_is_declared():
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg", encoding="utf-8")
+    lines = setup["options"]["install_requires"].split()
+    lines += setup["options.extras_require"]["tfds"].split()
+    declared = {re.match(r"[\w-]+", line).group() for line in lines}
+    for module, path in HOUSE.items():
+        roots = {name.split(".")[0] for name in imports(module, path)}
+        roots -= set(sys.stdlib_module_names) | FOREIGN | {"aa_jax", "experiments", "scripts"}
+        assert {DISTRIBUTIONS.get(root, root) for root in roots} <= declared, module
 
 
 IMPORT_ALL = """

@@ -8,38 +8,15 @@ training steps are enough to see a network's answer flip when a picture moves by
 import dataclasses
 import functools
 import hashlib
-import importlib.util
 import operator
-import pathlib
 
 import numpy as np
-from PIL import Image
 
 from aa_jax.data.counter_random import generator, uniforms
+from aa_jax.data.photograph_files import CLASSES, canvas
 
 # Raised whenever the same options would give other pixels or other labels.
 PHOTOGRAPHS_VERSION = 1
-
-# (class, file, width, height, reduction). The label is the position; the order never changes
-# within a version. Reduced photographs are soft at native resolution.
-CLASSES = (
-    ("astronaut", "astronaut.png", 512, 512, 1),
-    ("brick", "brick.png", 512, 512, 1),
-    ("camera", "camera.png", 512, 512, 1),
-    ("cat", "chelsea.png", 451, 300, 1),
-    ("coffee", "coffee.png", 600, 400, 1),
-    ("coins", "coins.png", 384, 303, 1),
-    ("galaxies", "hubble_deep_field.jpg", 1000, 872, 2),
-    ("grass", "grass.png", 512, 512, 1),
-    ("gravel", "gravel.png", 512, 512, 1),
-    ("handwriting", "text.png", 448, 172, 1),
-    ("moon", "moon.png", 512, 512, 1),
-    ("motorcycle", "motorcycle_left.png", 741, 500, 1),
-    ("page", "page.png", 384, 191, 1),
-    ("retina", "retina.jpg", 1411, 1411, 3),
-    ("rocket", "rocket.jpg", 640, 427, 1),
-    ("tissue", "ihc.png", 512, 512, 1),
-)
 
 NUM_BANDS = 5  # train, test, train, test, train from left to right
 GUARD = 8  # pixels between bands that belong to neither split
@@ -70,57 +47,6 @@ def split_bands(width: int, split: str) -> list[tuple[int, int]]:
     return bands[0::2] if split == "train" else bands[1::2]
 
 
-def load_photograph(file: str, width: int, height: int, reduction: int) -> np.ndarray:
-    """Reads one photograph of scikit-image's wheel, without importing scikit-image.
-
-    Returns:
-        uint8 (height // reduction, width // reduction, 3).
-
-    Raises:
-        ValueError: scikit-image is not installed, or holds no such photograph of that size.
-    """
-    spec = importlib.util.find_spec("skimage")
-    if spec is None or not spec.submodule_search_locations:
-        raise ValueError(
-            "photographs: expected the scikit-image package, whose wheel holds the pictures, and "
-            "found none; install it with: pip install scikit-image"
-        )
-    path = pathlib.Path(next(iter(spec.submodule_search_locations))) / "data" / file
-    try:
-        with Image.open(path) as image:
-            image = image.convert("RGB")
-    except OSError as error:
-        raise ValueError(
-            f"photographs: cannot read {path} ({error}); reinstall scikit-image (0.22 to 0.26 "
-            "ship it): pip install --force-reinstall scikit-image"
-        ) from error
-    if image.size != (width, height):
-        raise ValueError(
-            f"photographs: expected {path} to be {width} by {height} pixels, got {image.size[0]} "
-            f"by {image.size[1]}; version {PHOTOGRAPHS_VERSION} of this set needs scikit-image "
-            "0.22 to 0.26"
-        )
-    if reduction > 1:  # Lanczos with its support widened: antialiased, still sharp
-        size = (width // reduction, height // reduction)
-        image = image.resize(size, Image.Resampling.LANCZOS)
-    return np.asarray(image)
-
-
-@functools.lru_cache(maxsize=2)
-def _canvas(color: str) -> tuple[np.ndarray, tuple[int, ...]]:
-    """All photographs stacked in one array (H, W, channels), and each one's first row."""
-    pictures = [load_photograph(*row[1:]) for row in CLASSES]
-    if color == "grayscale":  # Rec. 601 luma, rounded, as PIL's mode "L"
-        pictures = [np.asarray(Image.fromarray(p).convert("L"))[..., None] for p in pictures]
-    tops = np.cumsum([0] + [picture.shape[0] for picture in pictures])
-    width = max(picture.shape[1] for picture in pictures)
-    canvas = np.zeros((tops[-1], width, pictures[0].shape[-1]), np.uint8)
-    for top, picture in zip(tops, pictures, strict=False):
-        canvas[top : top + picture.shape[0], : picture.shape[1]] = picture
-    canvas.setflags(write=False)
-    return canvas, tuple(int(top) for top in tops[:-1])
-
-
 def _window_means(values: np.ndarray, side: int) -> np.ndarray:
     """Mean over every side-by-side window, (H - side + 1, W - side + 1), by an integral image."""
     total = np.zeros((values.shape[0] + 1, values.shape[1] + 1))
@@ -132,11 +58,11 @@ def _window_means(values: np.ndarray, side: int) -> np.ndarray:
 @functools.lru_cache(maxsize=16)
 def _positions(split: str, side: int) -> tuple[np.ndarray, ...]:
     """Per class the usable (row, column) of windows, in photograph coordinates, raster order."""
-    canvas, tops = _canvas("grayscale")
+    pixels, tops = canvas("grayscale")
     found = []
     for (_, _, width, height, reduction), top in zip(CLASSES, tops, strict=True):
         width, height = width // reduction, height // reduction
-        picture = canvas[top : top + height, :width, 0].astype(np.float64)
+        picture = pixels[top : top + height, :width, 0].astype(np.float64)
         gradient = np.abs(np.diff(picture, axis=0, append=picture[-1:]))
         gradient += np.abs(np.diff(picture, axis=1, append=picture[:, -1:]))
         detail = _window_means(gradient, side)
@@ -192,7 +118,7 @@ class Photographs:
     @property
     def fingerprint(self) -> str:
         """Hash of the pixels everything is cut from, to name the data in a report."""
-        return hashlib.sha256(_canvas(self.color)[0].tobytes()).hexdigest()[:16]
+        return hashlib.sha256(canvas(self.color)[0].tobytes()).hexdigest()[:16]
 
     def __len__(self) -> int:
         return self.num_samples
@@ -225,9 +151,9 @@ class Photographs:
         """Makes samples together: uint8 (B, side, side, 3) and int32 labels (B,)."""
         indices = np.asarray(indices, np.int64)
         labels, rows, columns, _ = self.rectangles(indices).T
-        canvas, tops = _canvas(self.color)
+        pixels, tops = canvas(self.color)
         rows = rows + np.asarray(tops)[labels]
-        windows = np.lib.stride_tricks.sliding_window_view(canvas, (self.side,) * 2, axis=(0, 1))
+        windows = np.lib.stride_tricks.sliding_window_view(pixels, (self.side,) * 2, axis=(0, 1))
         crops = windows[rows, columns].transpose(0, 2, 3, 1)
         crops = self._photometric(crops, indices)
         if crops.shape[-1] == 1:
@@ -279,10 +205,10 @@ def photographs(
     jitter: float = 0.3,
     noise: float = 0.0,
 ) -> Photographs:
-    """The embedded classification set: which of 16 photographs is this crop from?
+    """The embedded classification set: which of 14 photographs is this crop from?
 
     Train and test crops come from bands of each photograph that share no pixel and are kept
-    `GUARD` pixels apart, margins included. Labels are balanced (label = index mod 16). A sample
+    `GUARD` pixels apart, margins included. Labels are balanced (label = index mod 14). A sample
     depends on its index and the options only. Colour would give most classes away (half of the
     photographs are grey), and so would mean brightness: by default crops are luminance replicated
     to three channels, with their contrast normalised and then jittered. Train positions are drawn
@@ -304,23 +230,20 @@ def photographs(
         A source: `len`, `[i]`, `batch(indices)`, `num_classes`, `class_names`, `name`.
 
     Raises:
-        ValueError: an option is out of range, or scikit-image's photographs are not there.
+        ValueError: an option is out of range.
+        DataError: on first use, scikit-image's photographs are not there.
 
     Example:
         >>> source = photographs("train", size=32)
         >>> source[0]["image"].shape, source.class_names[source[0]["label"]]
-        ((32, 32, 3), 'astronaut')
+        ((32, 32, 3), 'brick')
     """
     if num_samples is None:
         num_samples = 20_000 if split == "train" else 2048
     _choice("split", split, ("train", "test"))
     _choice("color", color, ("grayscale", "rgb"))
     _choice("contrast", contrast, ("normalized", "natural"))
-    for name, value, least in (("size", size, 4), ("crop_margin", crop_margin, 0)):
-        if not isinstance(value, int | np.integer) or value < least:
-            raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}")
-    if not isinstance(num_samples, int | np.integer) or num_samples < 1:
-        raise ValueError(f"num_samples must be an integer of at least 1, got {num_samples!r}")
+    _check_integers(size=(size, 4), crop_margin=(crop_margin, 0), num_samples=(num_samples, 1))
     limit = min(
         right - left
         for _, _, width, _, reduction in CLASSES
@@ -343,3 +266,10 @@ def photographs(
 def _choice(name: str, value: str, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
         raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {value!r}")
+
+
+def _check_integers(**bounds: tuple) -> None:
+    for name, (value, least) in bounds.items():
+        whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+        if not whole or value < least:
+            raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}")

@@ -31,7 +31,7 @@ def open_source(name: str | os.PathLike, split: str, **options):
 
     Example:
         >>> open_source("photographs", "test", size=32).num_classes
-        16
+        14
     """
     text = os.fspath(name)
     if text == "photographs":

@@ -14,7 +14,7 @@ import numpy as np
 from aa_jax.data.errors import DataError
 
 _PREPARE = (
-    "prepare it once, in an environment that has TensorFlow, with: python -c \"import "
+    'prepare it once, in an environment that has TensorFlow, with: python -c "import '
     "tensorflow_datasets as tfds; tfds.builder('{name}', {data_dir}file_format='array_record')"
     '.download_and_prepare()"'
 )
@@ -74,7 +74,7 @@ def tfds_source(
     except ImportError as error:
         raise DataError(
             f"dataset {name!r} needs the package tensorflow-datasets (without TensorFlow): "
-            'pip install "aa_jax[data]"'
+            'pip install "aa_jax[tfds]"'
         ) from error
     builder = _builder(tfds, name, data_dir)
     class_names = _check_features(tfds, name, builder.info.features, image_key, label_key)

@@ -93,7 +93,9 @@ class RandomResizedCrop:
         _check_positive("size", self.size)
         for name, (low, high) in (("scale", self.scale), ("ratio", self.ratio)):
             if not 0 < low <= high:
-                raise ValueError(f"{name} must be (low, high) with 0 < low <= high, got {low, high}")
+                raise ValueError(
+                    f"{name} must be (low, high) with 0 < low <= high, got {low, high}"
+                )
 
     def __call__(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         top, left, height, width = self.box(*image.shape[:2], rng)

@@ -14,6 +14,7 @@ from aa_jax.filters.gaussian import (
     half_value_gaussian,
 )
 from aa_jax.filters.kaiser import firwin_jinc, firwin_sinc, kaiser_attenuation, kaiser_beta
+from aa_jax.filters.prepare import setup_filter
 from aa_jax.filters.response import (
     frequency_response,
     frequency_response_2d,
@@ -35,5 +36,6 @@ __all__ = [
     "half_value_gaussian",
     "kaiser_attenuation",
     "kaiser_beta",
+    "setup_filter",
     "stopband_leakage",
 ]

@@ -38,14 +38,48 @@ def conv2d(
     if padding_mode != "zero" and (top or bottom or left or right):
         x = pad2d(x, (top, bottom, left, right), mode=padding_mode)
         top = bottom = left = right = 0
+    strides = (stride, stride) if isinstance(stride, int) else tuple(stride)
+    sides = ((top, bottom), (left, right))
+    if kernel.shape[:2] == (1, 1) and groups == 1:
+        return _pointwise(x, kernel, strides, sides)
+    if groups == x.shape[-1] == kernel.shape[3] and groups > 1:
+        return _depthwise(x, kernel, strides, sides)
     return lax.conv_general_dilated(
         x,
         kernel,
-        window_strides=(stride, stride) if isinstance(stride, int) else tuple(stride),
-        padding=((top, bottom), (left, right)),
+        window_strides=strides,
+        padding=sides,
         dimension_numbers=_DIMENSIONS,
         feature_group_count=groups,
     )
+
+
+def _pointwise(x, kernel, strides, sides):
+    # XLA's matrix product is up to twice as fast on CPU as its 1 x 1 convolution.
+    x = _padded(x, sides)[:, :: strides[0], :: strides[1]]
+    return lax.dot_general(x, kernel[0, 0], (((3,), (0,)), ((), ())))
+
+
+def _depthwise(x, kernel, strides, sides):
+    # A sum of shifted products: XLA's depthwise convolution is 10 to 100 times slower on CPU.
+    x = _padded(x, sides)
+    steps = (1, *strides, 1)
+    kept = [
+        (size - taps) // step + 1
+        for size, taps, step in zip(x.shape[1:3], kernel.shape[:2], strides, strict=True)
+    ]
+    total = None
+    for u in range(kernel.shape[0]):
+        for v in range(kernel.shape[1]):
+            stops = (u + (kept[0] - 1) * strides[0] + 1, v + (kept[1] - 1) * strides[1] + 1)
+            window = lax.slice(x, (0, u, v, 0), (x.shape[0], *stops, x.shape[3]), steps)
+            part = window * kernel[u, v, 0]
+            total = part if total is None else total + part
+    return total
+
+
+def _padded(x, sides):
+    return pad2d(x, (*sides[0], *sides[1]))
 
 
 def four_sides(padding: int | tuple[int, ...]) -> tuple[int, int, int, int]:

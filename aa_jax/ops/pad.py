@@ -98,7 +98,7 @@ def as_padding(padding) -> tuple[int, int, int, int]:
       ValueError: for anything else.
     """
     values = (padding,) if np.ndim(padding) == 0 else tuple(padding)
-    if len(values) not in (1, 2, 4) or not all(_is_integer(value) for value in values):
+    if len(values) not in (1, 2, 4) or not all(is_integer(value) for value in values):
         raise ValueError(
             "padding must be an integer, (vertical, horizontal) or (top, bottom, left, right), "
             f"all integers, got {padding!r}."
@@ -111,7 +111,8 @@ def as_padding(padding) -> tuple[int, int, int, int]:
     return values
 
 
-def _is_integer(value) -> bool:
+def is_integer(value) -> bool:
+    """Tells an integer from a float or a bool."""
     return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
 
 

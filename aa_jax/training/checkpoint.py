@@ -147,6 +147,10 @@ class Checkpoints:
         args = ocp.args.Composite(info=ocp.args.JsonRestore())
         return self._restore(self._existing(step), args)["info"]
 
+    def metrics(self, step: int | None = None) -> dict[str, float]:
+        """The evaluation results saved with a checkpoint, by default the latest; may be empty."""
+        return dict(self._manager.metrics(self._existing(step)) or {})
+
     def restore(self, template: TrainState, step: int | None = None) -> tuple[TrainState, dict]:
         """Reads a state back.
 

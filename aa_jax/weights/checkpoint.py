@@ -109,7 +109,7 @@ def _recognise(file: BinaryIO) -> str:
 
 def _from_torch(opened: TorchFile) -> Checkpoint:
     ignored: dict[str, str] = {}
-    entries = _unwrap(opened.root, ignored)
+    entries, path = _unwrap(opened.root, ignored)
     tensors = {}
     for name, value in entries.items():
         if isinstance(name, str) and isinstance(value, TensorRecord):
@@ -118,12 +118,12 @@ def _from_torch(opened: TorchFile) -> Checkpoint:
             except WeightsError as error:
                 raise WeightsError(f"entry {name[:120]!r}: {error}") from error
         else:
-            ignored[_shown(name)] = _kind(value)
+            ignored[path + _shown(name)] = _kind(value)
     return _checkpoint(tensors, ignored, opened.format)
 
 
-def _unwrap(root: Any, ignored: dict[str, str]) -> Mapping[Any, Any]:
-    """The dictionary that holds the tensors; what lies around it goes to ``ignored``."""
+def _unwrap(root: Any, ignored: dict[str, str]) -> tuple[Mapping[Any, Any], str]:
+    """The dictionary that holds the tensors, and its path; the rest goes to ``ignored``."""
     path = ""
     for _ in range(_MAX_WRAPPINGS):
         if type(root) is not dict:
@@ -139,7 +139,7 @@ def _unwrap(root: Any, ignored: dict[str, str]) -> Mapping[Any, Any]:
                 ignored[path + _shown(other)] = _kind(value)
         path += f"{key}."
         root = root[key]
-    return root
+    return root, path
 
 
 def _checkpoint(tensors: dict[str, np.ndarray], ignored: dict[str, str], format: str) -> Checkpoint:

@@ -70,6 +70,7 @@ def _zip_errors(action: Callable[[], Any]) -> Any:
         zipfile.BadZipFile,
         EOFError,
         NotImplementedError,
+        OSError,  # A seek to a negative offset that the directory declares.
         OverflowError,
         RuntimeError,
         ValueError,

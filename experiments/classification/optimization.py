@@ -65,24 +65,24 @@ def temperature_schedule(
     """Sets the temperature of learned polyphase sampling, piecewise linear in the epoch.
 
     Args:
-        config: of the run; `config.temperature` has `epochs` and `values`, both empty for
+        config: of the run; `config.temperature` has `epochs` and `levels`, both empty for
             networks without one.
         steps_per_epoch: steps in an epoch.
 
     Returns:
         `(stats, step) -> stats`, or None.
     """
-    epochs, values = config.temperature.epochs, config.temperature.values
-    if len(epochs) != len(values):
+    epochs, levels = config.temperature.epochs, config.temperature.levels
+    if len(epochs) != len(levels):
         raise ValueError(
-            "temperature.epochs and temperature.values must be of one length, got "
-            f"{len(epochs)} and {len(values)}"
+            "temperature.epochs and temperature.levels must be of one length, got "
+            f"{len(epochs)} and {len(levels)}"
         )
     if not epochs:
         return None
 
     def prepare(stats, step):
-        value = jnp.interp(step / steps_per_epoch, jnp.asarray(epochs), jnp.asarray(values))
+        value = jnp.interp(step / steps_per_epoch, jnp.asarray(epochs), jnp.asarray(levels))
         return jax.tree_util.tree_map_with_path(
             lambda path, leaf: value.astype(leaf.dtype) if _ends_in(path, "temperature") else leaf,
             stats,

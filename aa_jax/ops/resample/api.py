@@ -15,7 +15,7 @@ from jax import numpy as jnp
 
 from aa_jax.filters import LowRank
 from aa_jax.ops.linear import apply_linear
-from aa_jax.ops.pad import Mode, _is_integer, as_padding, check_mode, pad_axes
+from aa_jax.ops.pad import Mode, is_integer, as_padding, check_mode, pad_axes
 from aa_jax.ops.resample.geometry import (
     Axis,
     Resample,
@@ -113,11 +113,10 @@ def upfirdn1d(
         raise ValueError(f"x must have shape (..., width, channels), got {x.shape}.")
     if taps is not None and np.ndim(taps) != 1:
         raise ValueError(f"taps must have shape (taps,), got shape {np.shape(taps)}.")
-    before, after, *others = as_padding(padding)
-    if others != [before, after] and np.ndim(padding) and len(padding) != 2:
+    values = (padding, padding) if np.ndim(padding) == 0 else tuple(padding)
+    if len(values) != 2 or not all(is_integer(value) for value in values):
         raise ValueError(f"padding must be an integer or (before, after), got {padding!r}.")
-    if np.ndim(padding):
-        before, after = (int(value) for value in padding)
+    before, after = (int(value) for value in values)
     return _upfirdn(
         x,
         taps,
@@ -209,7 +208,7 @@ def _added(padding, pads) -> tuple[int, int, int, int]:
 
 def _factors(name: str, value, axes: int) -> tuple[int, ...]:
     values = (value,) * axes if np.ndim(value) == 0 else tuple(value)
-    if len(values) != axes or not all(_is_integer(v) and v >= 1 for v in values):
+    if len(values) != axes or not all(is_integer(v) and v >= 1 for v in values):
         pair = " or (vertical, horizontal)" if axes == 2 else ""
         raise ValueError(f"{name} must be a positive integer{pair}, got {value!r}.")
     return tuple(int(v) for v in values)
