@@ -40,9 +40,10 @@ def main(arguments: list[str]) -> int:
     from flax import nnx
 
     from aa_jax import models
-    from aa_jax.weights import convert
+    from aa_jax.weights import convert, read_checkpoint_with_report
 
     try:
+        checkpoint = read_checkpoint_with_report(options.source)
         model = models.create(
             options.model,
             num_classes=options.num_classes,
@@ -51,7 +52,7 @@ def main(arguments: list[str]) -> int:
             groups=options.groups,
             rngs=nnx.Rngs(0),
         )
-        print(convert(options.source, options.target, model=model))
+        print(convert(checkpoint, options.target, model=model))
     except (OSError, ValueError) as error:
         if os.environ.get("AA_JAX_TRACEBACK"):
             raise

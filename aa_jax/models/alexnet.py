@@ -23,7 +23,7 @@ class AlexNet(nnx.Module):
     def __init__(
         self,
         *,
-        num_classes: int = 1000,
+        num_classes: int | None = 1000,
         antialias: str | AntiAlias = "none",
         filter_size: int | None = None,
         groups: int | None = None,
@@ -34,7 +34,7 @@ class AlexNet(nnx.Module):
         """Draws the weights.
 
         Args:
-          num_classes: length of the logits.
+          num_classes: length of the logits; None: no dense layers, a call returns the features.
           antialias: "none", "blur", "adaptive" or an `AntiAlias`.
           filter_size: overrides the filter size of `antialias`.
           groups: overrides the filter groups of `antialias` (8 unless chosen).
@@ -69,7 +69,7 @@ class AlexNet(nnx.Module):
         self.pools = nnx.List(
             [antialias.max_pool(channels, window=3, **options) for channels in (64, 192, 256)]
         )
-        sizes = (256 * 6 * 6, 4096, 4096, num_classes)
+        sizes = () if num_classes is None else (256 * 6 * 6, 4096, 4096, num_classes)
         self.classifier = nnx.List(
             [Linear(a, b, **options) for a, b in zip(sizes, sizes[1:], strict=False)]
         )
@@ -100,6 +100,8 @@ class AlexNet(nnx.Module):
                 y = jax.nn.relu(self.convs[conv](y))
         if record is not None:
             record("features", y)
+        if not self.classifier:
+            return y
         y = flatten_channels_first(adaptive_avg_pool(y, size=6))
         for layer, layer_key in zip(self.classifier, keys[-2:], strict=False):
             y = dropout(y, 0.5, key=layer_key) if train else y
@@ -107,6 +109,6 @@ class AlexNet(nnx.Module):
         return self.classifier[2](y)
 
 
-def alexnet(num_classes: int = 1000, **options) -> AlexNet:
+def alexnet(num_classes: int | None = 1000, **options) -> AlexNet:
     """AlexNet; options as of `AlexNet`."""
     return AlexNet(num_classes=num_classes, **options)

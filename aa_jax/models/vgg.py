@@ -41,7 +41,7 @@ class VGG(nnx.Module):
         self,
         stages: tuple[tuple[int, ...], ...],
         *,
-        num_classes: int = 1000,
+        num_classes: int | None = 1000,
         antialias: str | AntiAlias = "none",
         filter_size: int | None = None,
         groups: int | None = None,
@@ -53,7 +53,7 @@ class VGG(nnx.Module):
 
         Args:
           stages: channels of the convolutions of each stage.
-          num_classes: length of the logits.
+          num_classes: length of the logits; None: no dense layers, a call returns the features.
           antialias: "none", "blur", "adaptive" or an `AntiAlias`.
           filter_size: overrides the filter size of `antialias`.
           groups: overrides the filter groups of `antialias` (8 unless chosen).
@@ -74,7 +74,7 @@ class VGG(nnx.Module):
             layers.append(nnx.List(units))
             pools.append(antialias.max_pool(inputs, window=2, **options))
         self.stages, self.pools = nnx.List(layers), nnx.List(pools)
-        sizes = (inputs * 7 * 7, 4096, 4096, num_classes)
+        sizes = () if num_classes is None else (inputs * 7 * 7, 4096, 4096, num_classes)
         dense = dict(
             kernel_init=nnx.initializers.normal(0.01), bias_init=nnx.initializers.zeros, **options
         )
@@ -106,6 +106,8 @@ class VGG(nnx.Module):
             y, _ = self.pools[index].subsample(y, train=train, key=keys[index], record=scope)
         if record is not None:
             record("features", y)
+        if not self.classifier:
+            return y
         y = flatten_channels_first(adaptive_avg_pool(y, size=7))
         for layer, layer_key in zip(self.classifier, keys[-2:], strict=False):
             y = jax.nn.relu(layer(y))
@@ -118,11 +120,11 @@ def flatten_channels_first(x: Array) -> Array:
     return x.transpose(0, 3, 1, 2).reshape(x.shape[0], -1)
 
 
-def vgg11_bn(num_classes: int = 1000, **options) -> VGG:
+def vgg11_bn(num_classes: int | None = 1000, **options) -> VGG:
     """VGG-11 with batch normalisation; options as of `VGG`."""
     return VGG(_STAGES[11], num_classes=num_classes, **options)
 
 
-def vgg16_bn(num_classes: int = 1000, **options) -> VGG:
+def vgg16_bn(num_classes: int | None = 1000, **options) -> VGG:
     """VGG-16 with batch normalisation; options as of `VGG`."""
     return VGG(_STAGES[16], num_classes=num_classes, **options)

@@ -5,7 +5,7 @@ import os
 
 from flax import nnx
 
-from aa_jax.weights.checkpoint import read_checkpoint_with_report
+from aa_jax.weights.checkpoint import Checkpoint
 from aa_jax.weights.load import Report, export, load_into
 from aa_jax.weights.safetensors_file import write_safetensors
 
@@ -47,13 +47,11 @@ class Conversion:
         return "\n".join(lines)
 
 
-def convert(
-    source: str | os.PathLike, target: str | os.PathLike, *, model: nnx.Module
-) -> Conversion:
-    """Reads a PyTorch checkpoint, checks every entry against a model, and writes safetensors.
+def convert(checkpoint: Checkpoint, target: str | os.PathLike, *, model: nnx.Module) -> Conversion:
+    """Checks every entry of a PyTorch checkpoint against a model and writes it as safetensors.
 
     Args:
-        source: a ``.pth``, ``.pt`` or ``.safetensors`` file with PyTorch's names.
+        checkpoint: what ``read_checkpoint_with_report`` gives, with PyTorch's names.
         target: the ``.safetensors`` file to write; untouched unless everything fits.
         model: the network that the checkpoint belongs to; its weights are replaced.
 
@@ -61,12 +59,10 @@ def convert(
         What was read, ignored and written; printing it gives a report.
 
     Raises:
-        UnsafePickleError: the source asks for something beyond tensors and plain containers.
-        WeightsError: the source can't be read or doesn't fit the model; every missing, surplus,
-            misshapen or non-finite entry is listed.
-        OSError: a file can't be opened or written.
+        WeightsError: the checkpoint doesn't fit the model; every missing, surplus, misshapen or
+            non-finite entry is listed.
+        OSError: the file can't be written.
     """
-    checkpoint = read_checkpoint_with_report(source)
     report = load_into(model, checkpoint.tensors, source="torch")
     tensors = export(model)
     write_safetensors(target, tensors)

@@ -200,7 +200,7 @@ def _vgg(model: VGG, naming: str) -> Iterator[tuple[str, str]]:
             position += 3
         yield f"pools.{stage}.pool", f"features.{position + 1}"
         position += 1 if naming == "torchvision" else 2
-    for index in range(3):
+    for index in range(len(model.classifier)):
         yield f"classifier.{index}", f"classifier.{3 * index}"
 
 
@@ -212,5 +212,5 @@ def _alexnet(model: AlexNet, naming: str) -> Iterator[tuple[str, str]]:
     yield "first_pool", "features.2"
     for index, position in enumerate((4, 8, 16)):
         yield f"pools.{index}.pool", f"features.{position}"
-    for index in range(3):
+    for index in range(len(model.classifier)):
         yield f"classifier.{index}", f"classifier.{3 * index + 1 - (index == 2)}"

@@ -13,6 +13,7 @@ from flax import nnx
 from jax import numpy as jnp
 
 from aa_jax import models
+from aa_jax.nn import AntiAlias
 from aa_jax.training import config as configs, state as states
 from aa_jax.training.checkpoint import Checkpoints
 
@@ -20,21 +21,27 @@ BEST_METRIC = "eval_top1"
 
 
 def create_model(config: ml_collections.ConfigDict, num_classes: int, *, rngs: nnx.Rngs):
-    """Builds `config.model`, computing in `config.dtype`.
+    """Builds `config.model`, anti-aliased as in `config.antialias`, computing in `config.dtype`.
 
     Args:
-        config: of a run.
+        config: of a run. Fields of `model` and `antialias` that are None keep the defaults of
+            the model and of `aa_jax.nn.AntiAlias`.
         num_classes: length of the logits.
         rngs: of the initial weights.
     """
-    options = {k: v for k, v in config.model.to_dict().items() if k != "name" and v is not None}
+    options = _given(config.model)
     return models.create(
-        config.model.name,
+        options.pop("name"),
         num_classes=num_classes,
+        antialias=AntiAlias(options.pop("antialias"), **_given(config.antialias)),
         dtype=jnp.dtype(config.dtype),
         rngs=rngs,
         **options,
     )
+
+
+def _given(fields: ml_collections.ConfigDict) -> dict:
+    return {name: value for name, value in fields.to_dict().items() if value is not None}
 
 
 def normalization(config: ml_collections.ConfigDict) -> Callable[[jax.Array], jax.Array]:
@@ -104,12 +111,9 @@ def load_run(run_dir: str | pathlib.Path, *, which: str = "latest") -> TrainedNe
 
 def _architecture(config: ml_collections.ConfigDict) -> str:
     """What decides the compiled prediction, as text: networks that share it share the code."""
-    kept = {"model": config.model, "dtype": config.dtype, "data": _normalization_fields(config)}
+    kept = {name: config[name] for name in ("model", "antialias", "dtype")}
+    kept["data"] = {"mean": config.data.mean, "std": config.data.std}
     return configs.to_json(ml_collections.ConfigDict(kept))
-
-
-def _normalization_fields(config: ml_collections.ConfigDict) -> dict:
-    return {"mean": config.data.mean, "std": config.data.std}
 
 
 @functools.lru_cache(maxsize=16)

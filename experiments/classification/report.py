@@ -39,9 +39,9 @@ def write_report(
         ValueError: there is no run, or one cannot be read.
     """
     workdir = pathlib.Path(workdir)
-    folder = workdir / "report"
-    folder.mkdir(parents=True, exist_ok=True)
     results = evaluate.evaluate_runs(workdir, overrides=overrides)
+    folder = workdir / "report"
+    folder.mkdir(exist_ok=True)
     summary = tables.summarize(results)
     first_runs = {}
     for path in evaluate.run_directories(workdir):
@@ -94,7 +94,7 @@ def write_documents(folder: pathlib.Path, summary: dict, example, pictures: list
         ]
     sections += ["## What was measured", tables.explain(example.options)]
     sections += ["## Figures"]
-    sections += [f"![{caption}]({name})\n\n{caption}" for name, caption in pictures]
+    sections += [f"![{pathlib.Path(name).stem}]({name})\n\n{caption}" for name, caption in pictures]
     sections += ["## Single runs", tables.run_table(summary)]
     path = folder / "report.md"
     path.write_text("\n\n".join(sections) + "\n")

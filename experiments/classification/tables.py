@@ -185,7 +185,7 @@ few seeds they are somewhat narrow: look at the single runs too. All random shif
 - **top-1, top-5**: accuracy on the centre crop of {options.num_images} test images.
 - **consistency**: share of images that get the same class in {options.views} random crops, \
 offsets 0 to {last} pixels per axis, drawn once per batch of {options.batch_size}; \
-{options.passes} passes over {options.shift_images} images (the protocol of Zhang 2019).
+{options.shift_images} images, passes: {options.passes} (the protocol of Zhang 2019).
 - **correct only**: the same, among images that at least one crop gets right.
 - **circular**: the same class after two random circular shifts of \
 {-options.max_roll} to {options.max_roll - 1} pixels per axis, one pass (the protocol of APS).

@@ -107,14 +107,14 @@ class Program:
     """What is compiled once and used by all runs of one kind.
 
     Attributes:
-        initialize: key -> (params, stats).
+        create: key -> a freshly drawn model.
         optimizer: the optax transformation.
         train_step: (state, batch) -> (state, metrics); donates the state.
         evaluation_step: (params, stats, batch) -> sums.
     """
 
     graphdef: nnx.GraphDef
-    initialize: Callable
+    create: Callable
     optimizer: optax.GradientTransformation
     train_step: Callable
     evaluation_step: Callable
@@ -148,7 +148,7 @@ def _compile(config_json: str, total_steps: int, steps_per_epoch: float, mesh) -
     )
     return Program(
         graphdef,
-        jax.jit(lambda key: states.split(create(key))[1:]),
+        create,
         optimizer,
         steps.compile_step(step, mesh),
         evaluation.make_evaluation_step(graphdef, mesh, preprocess=preprocess),
@@ -160,11 +160,11 @@ def initial_state(
 ) -> states.TrainState:
     """The state before the first step: drawn from the seed, or with given weights."""
     params_key, step_key = jax.random.split(jax.random.key(config.seed))
-    params, stats = program.initialize(params_key)
+    # Drawn outside jit: compiling the draws of a whole network takes longer than drawing them.
+    model = program.create(params_key)
     if config.init_from:
-        model = states.merge(program.graphdef, params, stats)
         weights.load_into(model, weights.read_checkpoint(config.init_from))
-        _, params, stats = states.split(model)
+    _, params, stats = states.split(model)
     state = states.create_state(
         params,
         stats,

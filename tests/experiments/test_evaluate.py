@@ -10,6 +10,7 @@ from PIL import Image
 
 from experiments.classification import evaluate, network
 from experiments.classification.measurements import EvaluationOptions
+from scripts import evaluate as command
 from tests.metrics.classifiers import reads_one_pixel
 
 OPTIONS = EvaluationOptions(
@@ -136,3 +137,14 @@ def test_a_single_run_or_a_comparison(run):
 def test_no_runs(tmp_path):
     with pytest.raises(ValueError, match="found none; train first"):
         evaluate.run_directories(tmp_path)
+
+
+def test_command_prints_figures_or_one_line_of_error(run, capsys, tmp_path):
+    folder, _, _ = run
+    assert command.main(["consistency", "--workdir", str(folder)]) == 0
+    assert '"consistency":' in capsys.readouterr().out
+    assert command.main(["report", "--workdir", str(tmp_path / "none")]) == 1
+    assert capsys.readouterr().err.startswith("error: expected runs in")
+    misspelt = ["consistency", "--workdir", str(folder), "--config.eval.pases=1"]
+    assert command.main(misspelt) == 1
+    assert "did you mean 'passes'" in capsys.readouterr().err

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from aa_jax.data.photograph_files import CLASSES
 from aa_jax.models import small_resnet
 from aa_jax.training.state import split
 from experiments.classification import evaluate, network, report, tables
@@ -91,7 +92,7 @@ def test_incomparable_measurements_are_refused(measurements):
 def test_explanation_states_every_number():
     options = EvaluationOptions(1001, 502, 9, 3, 6, 65, 8, 17, 129, 5, 0.9, 2003)
     text = tables.explain(options)
-    for number in ("1001", "502", "0 to 8", "3 random", "6 passes", "65", "seed 8", "-17 to 16",
+    for number in ("1001", "502", "0 to 8", "3 random", "passes: 6", "65", "seed 8", "-17 to 16",
                    "129", "5×5", "90%", "2003"):  # fmt: skip
         assert number in text
 
@@ -100,7 +101,7 @@ def test_documents(tmp_path, measurements):
     summary = tables.summarize(measurements)
     path = report.write_documents(tmp_path, summary, measurements[0], [("a.png", "A figure.")])
     text = path.read_text()
-    assert "![A figure.](a.png)" in text and tables.main_table(summary) in text
+    assert "![a](a.png)\n\nA figure." in text and tables.main_table(summary) in text
     data = json.loads((tmp_path / "report.json").read_text())
     assert data["variants"]["aps"]["metrics"]["top1"]["estimate"] == pytest.approx(80)
     assert data["figures"] == ["a.png"] and data["data"] == "photographs"
@@ -122,7 +123,7 @@ SMALL = dict(
 
 def _untrained(variant):
     model = small_resnet(
-        11, antialias=variant, width=8, stage_sizes=(1,), groups=4, rngs=nnx.Rngs(0)
+        len(CLASSES), antialias=variant, width=8, stage_sizes=(1,), groups=4, rngs=nnx.Rngs(0)
     )
     _, params, stats = split(model)
     config = ml_collections.ConfigDict({"data": SETTINGS, "eval": SMALL, "seed": 0})

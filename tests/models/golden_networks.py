@@ -72,14 +72,11 @@ def build(reference: dict[str, np.ndarray], *, param_dtype=jnp.float32) -> nnx.M
     arch = str(reference["meta_arch"]).split()[0].removesuffix(",")
     name = "resnet18" if arch == "ResNet18Custom" else arch
     tensors = generate_weights(reference)
-    options = dict(num_classes=int(reference.get("meta_num_classes", 1000)))
-    if "features" in reference:
-        options["num_classes"] = 1
+    num_classes = int(reference.get("meta_num_classes", 1000))
+    options = dict(num_classes=None if "features" in reference else num_classes)
     model = _without_drawing(
         name, antialias=antialias_of(reference), param_dtype=param_dtype, **options
     )
-    if "features" in reference:
-        tensors |= _idle_classifier(model)
     load_into(model, tensors)
     return model
 
@@ -108,11 +105,3 @@ def _without_drawing(name: str, **options) -> nnx.Module:
     graphdef, state = nnx.split(abstract)
     zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), state)
     return nnx.merge(graphdef, zeros)
-
-
-def _idle_classifier(model: nnx.Module) -> dict[str, np.ndarray]:
-    """Zeros for the dense layers of a reference that ends before them."""
-    from aa_jax.weights.load import export_torch
-
-    tensors = export_torch(model)
-    return {name: array for name, array in tensors.items() if name.startswith("classifier")}

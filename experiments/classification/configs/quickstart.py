@@ -33,9 +33,11 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     config.model = ml_collections.ConfigDict()
     config.model.name = "small_resnet"
     config.model.antialias = arg.variant or "none"
-    config.model.filter_size = ml_collections.config_dict.placeholder(int)
-    config.model.groups = 8
     config.model.width = 16
+    config.model.stage_sizes = (1, 1, 1)
+    config.antialias = ml_collections.ConfigDict()
+    config.antialias.filter_size = ml_collections.config_dict.placeholder(int)
+    config.antialias.groups = 8
 
     config.data = ml_collections.ConfigDict()
     config.data.source = "photographs"
