@@ -20,7 +20,7 @@ from aa_jax.models.resnet import (
     small_resnet,
     wide_resnet50_2,
 )
-from aa_jax.models.vgg import VGG, vgg11_bn, vgg16_bn
+from aa_jax.models.vgg import VGG, vgg11_bn, vgg16, vgg16_bn
 
 _FACTORIES = (
     alexnet,
@@ -34,6 +34,7 @@ _FACTORIES = (
     resnext50_32x4d,
     small_resnet,
     vgg11_bn,
+    vgg16,
     vgg16_bn,
     wide_resnet50_2,
 )
@@ -82,6 +83,7 @@ __all__ = [
     "resnext50_32x4d",
     "small_resnet",
     "vgg11_bn",
+    "vgg16",
     "vgg16_bn",
     "wide_resnet50_2",
 ]

@@ -6,15 +6,18 @@ resolution and subsampled behind.
 
 import jax
 from flax import nnx
-from jax import Array
-from jax import numpy as jnp
+from jax import Array, numpy as jnp
 
+from aa_jax.models.images import check_images
+from aa_jax.models.vgg import flatten_channels_first
 from aa_jax.nn import AntiAlias, Conv, Identity, Linear, antialias_option
 from aa_jax.nn.initializers import uniform_fan_in
 from aa_jax.nn.randomness import dropout, split_key
 from aa_jax.nn.record import Record, scoped
-from aa_jax.models.vgg import flatten_channels_first
 from aa_jax.ops.average import adaptive_avg_pool
+
+# Channels in, channels out, kernel size.
+_CONVS = ((3, 64, 11), (64, 192, 5), (192, 384, 3), (384, 256, 3), (256, 256, 3))
 
 
 class AlexNet(nnx.Module):
@@ -47,24 +50,22 @@ class AlexNet(nnx.Module):
         options = dict(dtype=dtype, param_dtype=param_dtype, rngs=rngs)
         self.antialias = antialias
         filtered = antialias.kind != "none"
-        shapes = ((3, 64, 11, 2), (64, 192, 5, 2), (192, 384, 3, 1), (384, 256, 3, 1))
-        self.convs = nnx.List(
-            [
+        first_stride = 2 if filtered else 4
+        convs = []
+        for index, (inputs, outputs, kernel_size) in enumerate(_CONVS):
+            convs.append(
                 Conv(
                     inputs,
                     outputs,
                     kernel_size,
-                    stride=1 if index > 0 else 2 if filtered else 4,
-                    padding=padding,
+                    stride=first_stride if index == 0 else 1,
+                    padding=2 if kernel_size > 3 else 1,
                     use_bias=True,
                     kernel_init=uniform_fan_in,
                     **options,
                 )
-                for index, (inputs, outputs, kernel_size, padding) in enumerate(
-                    (*shapes, (256, 256, 3, 1))
-                )
-            ]
-        )
+            )
+        self.convs = nnx.List(convs)
         self.first_pool = antialias.pool(64, **options) if filtered else Identity()
         self.pools = nnx.List(
             [antialias.max_pool(channels, window=3, **options) for channels in (64, 192, 256)]
@@ -87,8 +88,7 @@ class AlexNet(nnx.Module):
         In training half of the dense layers' inputs are dropped, which needs `key`. `record` is
         told "features", "first_pool.filters" and "pools.<i>.pool.filters".
         """
-        if x.ndim != 4 or x.shape[-1] != 3:
-            raise ValueError(f"x must be images (N, H, W, 3), got shape {x.shape}")
+        check_images(x)
         keys = split_key(key, 6)
         y = jax.nn.relu(self.convs[0](x))
         scope = scoped(record, "first_pool")

@@ -6,9 +6,9 @@ pools are replaced by the slot.
 
 import jax
 from flax import nnx
-from jax import Array
-from jax import numpy as jnp
+from jax import Array, numpy as jnp
 
+from aa_jax.models.images import check_images
 from aa_jax.nn import AntiAlias, BatchNorm, Conv, Linear, antialias_option
 from aa_jax.nn.initializers import kaiming_normal_fan_in
 from aa_jax.nn.randomness import split_key
@@ -98,9 +98,7 @@ class DenseNet(nnx.Module):
             channels += size * growth
         self.blocks, self.transitions = nnx.List(blocks), nnx.List(transitions)
         self.norm5 = BatchNorm(channels, **options)
-        self.classifier = Linear(
-            channels, num_classes, bias_init=nnx.initializers.zeros, **options
-        )
+        self.classifier = Linear(channels, num_classes, bias_init=nnx.initializers.zeros, **options)
 
     def __call__(
         self,
@@ -115,8 +113,7 @@ class DenseNet(nnx.Module):
         `record` is told "features.pool0", "features.transition<i>", "features.norm5", and
         "pool0.pool.filters", "transitions.<i>.pool.filters". `train` and `key` as for `ResNet`.
         """
-        if x.ndim != 4 or x.shape[-1] != 3:
-            raise ValueError(f"x must be images (N, H, W, 3), got shape {x.shape}")
+        check_images(x)
         tell = record or (lambda name, array: None)
         keys = split_key(key, len(self.transitions) + 2)
         y = jax.nn.relu(self.norm0(self.conv0(x), train=train))

@@ -6,9 +6,9 @@ activation. The first convolution stays strided.
 
 import jax
 from flax import nnx
-from jax import Array
-from jax import numpy as jnp
+from jax import Array, numpy as jnp
 
+from aa_jax.models.images import check_images
 from aa_jax.nn import AntiAlias, BatchNorm, Conv, Linear, antialias_option
 from aa_jax.nn.randomness import split_key
 from aa_jax.nn.record import Record, scoped
@@ -156,8 +156,7 @@ class MobileNetV2(nnx.Module):
         `record` is told "features.0" (stem) to "features.18" (head), and
         "blocks.<i>.pool.filters". `train` and `key` as for `ResNet`.
         """
-        if x.ndim != 4 or x.shape[-1] != 3:
-            raise ValueError(f"x must be images (N, H, W, 3), got shape {x.shape}")
+        check_images(x)
         tell = record or (lambda name, array: None)
         keys = split_key(key, len(self.blocks) + 1)
         y = jax.nn.relu6(self.stem(x, train=train))

@@ -1,13 +1,13 @@
-"""VGG with batch normalisation (Simonyan & Zisserman, ICLR 2015), with any kind of anti-aliasing.
+"""VGG (Simonyan & Zisserman, ICLR 2015), with any kind of anti-aliasing.
 
 Every max-pool is taken at full resolution and subsampled behind.
 """
 
 import jax
 from flax import nnx
-from jax import Array
-from jax import numpy as jnp
+from jax import Array, numpy as jnp
 
+from aa_jax.models.images import check_images
 from aa_jax.nn import AntiAlias, BatchNorm, Conv, Linear, antialias_option
 from aa_jax.nn.randomness import dropout, split_key
 from aa_jax.nn.record import Record, scoped
@@ -20,18 +20,19 @@ _STAGES = {
 }
 
 
-class ConvNorm(nnx.Module):
-    """3 x 3 convolution with bias, and normalisation."""
+class ConvUnit(nnx.Module):
+    """3 x 3 convolution with bias, normalisation if wanted, and ReLU."""
 
-    def __init__(self, inputs: int, outputs: int, **options):
-        """Builds the pair; `options` are `dtype`, `param_dtype`, `rngs`."""
+    def __init__(self, inputs: int, outputs: int, *, normalized: bool, **options):
+        """Builds the unit; `options` are `dtype`, `param_dtype`, `rngs`."""
         zeros = nnx.initializers.zeros
         self.conv = Conv(inputs, outputs, 3, padding=1, use_bias=True, bias_init=zeros, **options)
-        self.norm = BatchNorm(outputs, **options)
+        self.norm = BatchNorm(outputs, **options) if normalized else None
 
     def __call__(self, x: Array, *, train: bool) -> Array:
         """Maps (N, H, W, inputs) to (N, H, W, outputs)."""
-        return self.norm(self.conv(x), train=train)
+        y = self.conv(x)
+        return jax.nn.relu(y if self.norm is None else self.norm(y, train=train))
 
 
 class VGG(nnx.Module):
@@ -42,6 +43,7 @@ class VGG(nnx.Module):
         stages: tuple[tuple[int, ...], ...],
         *,
         num_classes: int | None = 1000,
+        normalized: bool = True,
         antialias: str | AntiAlias = "none",
         filter_size: int | None = None,
         groups: int | None = None,
@@ -54,6 +56,7 @@ class VGG(nnx.Module):
         Args:
           stages: channels of the convolutions of each stage.
           num_classes: length of the logits; None: no dense layers, a call returns the features.
+          normalized: whether batch normalisation follows every convolution.
           antialias: "none", "blur", "adaptive" or an `AntiAlias`.
           filter_size: overrides the filter size of `antialias`.
           groups: overrides the filter groups of `antialias` (8 unless chosen).
@@ -69,7 +72,7 @@ class VGG(nnx.Module):
         for stage in stages:
             units = []
             for outputs in stage:
-                units.append(ConvNorm(inputs, outputs, **options))
+                units.append(ConvUnit(inputs, outputs, normalized=normalized, **options))
                 inputs = outputs
             layers.append(nnx.List(units))
             pools.append(antialias.max_pool(inputs, window=2, **options))
@@ -95,13 +98,12 @@ class VGG(nnx.Module):
         In training half of the dense layers' inputs are dropped, which needs `key`. `record` is
         told "features" and "pools.<i>.pool.filters".
         """
-        if x.ndim != 4 or x.shape[-1] != 3:
-            raise ValueError(f"x must be images (N, H, W, 3), got shape {x.shape}")
+        check_images(x)
         keys = split_key(key, len(self.pools) + 2)
         y = x
         for index, stage in enumerate(self.stages):
             for unit in stage:
-                y = jax.nn.relu(unit(y, train=train))
+                y = unit(y, train=train)
             scope = scoped(record, f"pools.{index}")
             y, _ = self.pools[index].subsample(y, train=train, key=keys[index], record=scope)
         if record is not None:
@@ -123,6 +125,11 @@ def flatten_channels_first(x: Array) -> Array:
 def vgg11_bn(num_classes: int | None = 1000, **options) -> VGG:
     """VGG-11 with batch normalisation; options as of `VGG`."""
     return VGG(_STAGES[11], num_classes=num_classes, **options)
+
+
+def vgg16(num_classes: int = 1000, **options) -> VGG:
+    """VGG-16 without batch normalisation; options as of `VGG`."""
+    return VGG(_STAGES[16], num_classes=num_classes, normalized=False, **options)
 
 
 def vgg16_bn(num_classes: int | None = 1000, **options) -> VGG:

@@ -1,8 +1,7 @@
 """Content-adaptive low-pass filter before subsampling (Zou et al., BMVC 2020)."""
 
 from flax import nnx
-from jax import Array
-from jax import numpy as jnp
+from jax import Array, numpy as jnp
 
 from aa_jax.nn.batch_norm import BatchNorm, FrozenBatchNorm
 from aa_jax.nn.conv import Conv

@@ -3,7 +3,6 @@
 import dataclasses
 
 from flax import nnx
-from jax import numpy as jnp
 
 from aa_jax.nn.adaptive_blur_pool import AdaptiveBlurPool
 from aa_jax.nn.blur_pool import BlurPool
@@ -162,20 +161,11 @@ class AntiAlias:
         return self
 
     def _fill(
-        self,
-        channels: int,
-        stride: int,
-        *,
-        chooses: bool,
-        taps: int,
-        rngs: nnx.Rngs,
-        dtype: jnp.dtype | None = None,
-        param_dtype: jnp.dtype = jnp.float32,
+        self, channels: int, stride: int, *, chooses: bool, taps: int, rngs: nnx.Rngs, **dtypes
     ) -> Pool:
-        dtypes = dict(dtype=dtype, param_dtype=param_dtype)
+        mode = self.mode or ("circular" if self.polyphase else "reflect")
         if self.kind == "none" or stride == 1:
             return Identity()
-        mode = self.mode or ("circular" if self.polyphase else "reflect")
         if self.kind == "blur":
             return BlurPool(filter_size=taps, stride=stride, mode=mode)
         if self.kind == "adaptive":
@@ -194,21 +184,18 @@ class AntiAlias:
             )
         if stride != 2:
             raise ValueError(f"stride must be 1 or 2 for {self.kind}, got {stride}")
+        phases = dict(filter_size=taps, select_on=self.select_on, mode=mode)
         if self.kind == "aps":
-            return APSPool(
-                filter_size=taps, criterion=self.criterion, select_on=self.select_on, mode=mode
-            )
+            return APSPool(criterion=self.criterion, **phases)
         return LPSPool(
             channels,
             hidden=max(1, channels // self.hidden_reduction),
             chooses=chooses,
-            filter_size=taps,
             filter_kind=self.filter_kind,
             groups=self.groups,
             relaxation=self.relaxation,
-            select_on=self.select_on,
-            mode=mode,
             rngs=rngs,
+            **phases,
             **dtypes,
         )
 

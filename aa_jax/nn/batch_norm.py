@@ -3,8 +3,7 @@
 import math
 
 from flax import nnx
-from jax import Array, lax
-from jax import numpy as jnp
+from jax import Array, lax, numpy as jnp
 
 
 class BatchNorm(nnx.Module):

@@ -3,8 +3,7 @@
 import math
 
 from flax import nnx
-from jax import Array
-from jax import numpy as jnp
+from jax import Array, numpy as jnp
 
 from aa_jax.nn import initializers
 from aa_jax.nn.precision import promote

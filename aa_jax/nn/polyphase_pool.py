@@ -2,8 +2,7 @@
 
 import jax
 from flax import nnx
-from jax import Array
-from jax import numpy as jnp
+from jax import Array, numpy as jnp
 
 from aa_jax.nn import initializers
 from aa_jax.nn.adaptive_blur_pool import AdaptiveBlurPool
@@ -33,8 +32,7 @@ class PolyphasePool(Pool):
           select_on: "filtered": the choice looks at the filtered signal; "input": at the
             unfiltered one.
         """
-        if select_on not in ("filtered", "input"):
-            raise ValueError(f'select_on must be "filtered" or "input", got {select_on!r}')
+        _require("select_on", select_on, ("filtered", "input"))
         self.filter, self.order = filter_, order
         self.padding, self.select_on = padding, select_on
 
@@ -97,10 +95,7 @@ class APSPool(PolyphasePool):
           select_on: "filtered" or "input".
           mode: boundary of the filter.
         """
-        if criterion not in polyphase.CRITERIA:
-            raise ValueError(
-                f"criterion must be one of {', '.join(polyphase.CRITERIA)}, got {criterion!r}"
-            )
+        _require("criterion", criterion, polyphase.CRITERIA)
         filter_ = BlurPool(filter_size=filter_size, stride=1, mode=mode)
         super().__init__(filter_, order="aps", padding="circular", select_on=select_on)
         self.criterion = criterion
@@ -190,13 +185,9 @@ class LPSPool(PolyphasePool):
           param_dtype: dtype of the weights.
           rngs: random streams; "params" is used.
         """
-        for name, value, known in (
-            ("relaxation", relaxation, ("gumbel", "convex")),
-            ("evaluation", evaluation, ("hard", "convex", "gumbel")),
-            ("filter_kind", filter_kind, ("binomial", "adaptive")),
-        ):
-            if value not in known:
-                raise ValueError(f"{name} must be one of {', '.join(known)}, got {value!r}")
+        _require("relaxation", relaxation, ("gumbel", "convex"))
+        _require("evaluation", evaluation, ("hard", "convex", "gumbel"))
+        _require("filter_kind", filter_kind, ("binomial", "adaptive"))
         options = dict(mode=mode, dtype=dtype, param_dtype=param_dtype, rngs=rngs)
         if filter_size == 1:
             filter_ = Identity()
@@ -259,3 +250,8 @@ class PolyphaseUnpool(nnx.Module):
     def __call__(self, y: Array, choice: Array) -> Array:
         """Maps (N, h, w, C) and the choice of the way down to (N, 2 h, 2 w, C)."""
         return self.filter(polyphase.place(y, choice, order=self.order)) * self.gain
+
+
+def _require(name: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise ValueError(f"{name} must be one of {', '.join(known)}, got {value!r}")

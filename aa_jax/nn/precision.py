@@ -1,7 +1,6 @@
 """The dtype a layer computes in."""
 
-from jax import Array
-from jax import numpy as jnp
+from jax import Array, numpy as jnp
 
 
 def promote(*arrays: Array | None, dtype: jnp.dtype | None) -> tuple[Array | None, ...]:

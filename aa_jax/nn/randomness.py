@@ -1,8 +1,7 @@
 """Optional random keys, as layers that draw only in training need them."""
 
 import jax
-from jax import Array
-from jax import numpy as jnp
+from jax import Array, numpy as jnp
 
 
 def split_key(key: Array | None, count: int) -> list[Array | None]:

@@ -1,8 +1,7 @@
 """Averages over windows, over cells and over the whole image."""
 
 import numpy as np
-from jax import Array, lax
-from jax import numpy as jnp
+from jax import Array, lax, numpy as jnp
 
 
 def avg_pool(x: Array, *, window: int = 2, stride: int = 2) -> Array:

@@ -14,8 +14,7 @@ combination. Sides must be even; `make_even` sees to that.
 """
 
 import jax
-from jax import Array
-from jax import numpy as jnp
+from jax import Array, numpy as jnp
 
 from aa_jax.ops.pad import pad2d
 

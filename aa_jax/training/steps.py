@@ -130,7 +130,7 @@ def make_train_step(
             opt_state=opt_state,
             ema=_update_ema(params, state.ema, ema_decay),
         )
-        metrics["grad_norm"] = optax.global_norm(grads).astype(jnp.float32)
+        metrics["grad_norm"] = _norm(grads)
         if schedule is not None:
             metrics["learning_rate"] = jnp.asarray(schedule(state.step), jnp.float32)
         finite = jnp.isfinite(metrics["loss"]) & jnp.isfinite(metrics["grad_norm"])
@@ -209,6 +209,12 @@ def _divide(x: jax.Array, parts: int) -> jax.Array:
             f"the batch size must be a multiple of accumulation_steps ({parts}), got {x.shape[0]}"
         )
     return jnp.moveaxis(x.reshape(-1, parts, *x.shape[1:]), 1, 0)
+
+
+def _norm(tree: dict) -> jax.Array:
+    """The Euclidean norm of all arrays together, in float32."""
+    squares = [jnp.sum(jnp.square(x.astype(jnp.float32))) for x in jax.tree.leaves(tree)]
+    return jnp.sqrt(sum(squares))
 
 
 def _update_ema(params: dict, ema: dict | None, decay: float | None) -> dict | None:

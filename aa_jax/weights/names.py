@@ -4,9 +4,8 @@ A *naming* is a table from our module paths to theirs. The names of one network 
 publications, since whatever fills a strided slot shifts the indices of the layers around it:
 
   "torchvision": plain networks, nothing in the slots;
-  "wrapped": antialiased-cnns and adaptive-filter checkpoints, where the slot and the layer behind it
-    share a sequence (`layer2.0.conv2.0.*`, `layer2.0.conv2.1.weight`), and LPS checkpoints, which
-    do the same;
+  "wrapped": antialiased-cnns, adaptive-filter and LPS checkpoints, where the slot and the layer
+    behind it share a sequence (`layer2.0.conv2.0.*`, `layer2.0.conv2.1.weight`);
   "aps": APS checkpoints, where circular padding and convolution share a sequence
     (`conv1.1.weight`).
 """
@@ -116,7 +115,8 @@ def _leaf_name(model: nnx.Module, module_path: str, leaf: str) -> str:
 def _modules(model: nnx.Module, naming: str) -> Iterator[tuple[str, str]]:
     """Pairs (our module path, theirs); a slot stands for everything inside it."""
     raise ValueError(
-        f"model must be a network of aa_jax.models to have PyTorch names, got {type(model).__name__}"
+        "model must be a network of aa_jax.models to have PyTorch names, got "
+        f"{type(model).__name__}"
     )
 
 
@@ -194,10 +194,10 @@ def _densenet(model: DenseNet, naming: str) -> Iterator[tuple[str, str]]:
 def _vgg(model: VGG, naming: str) -> Iterator[tuple[str, str]]:
     position = 0
     for stage, units in enumerate(model.stages):
-        for index in range(len(units)):
+        for index, unit in enumerate(units):
             yield f"stages.{stage}.{index}.conv", f"features.{position}"
             yield f"stages.{stage}.{index}.norm", f"features.{position + 1}"
-            position += 3
+            position += 2 if unit.norm is None else 3
         yield f"pools.{stage}.pool", f"features.{position + 1}"
         position += 1 if naming == "torchvision" else 2
     for index in range(len(model.classifier)):

@@ -18,6 +18,7 @@ from experiments.classification.figures import (
     prediction_strip,
     style,
 )
+from experiments.classification.measurements import Measurement
 
 STRIP_IMAGES = 64
 GROUP_IMAGES = 32
@@ -39,17 +40,12 @@ def write_report(
         ValueError: there is no run, or one cannot be read.
     """
     workdir = pathlib.Path(workdir)
+    runs = evaluate.run_directories(workdir)
     results = evaluate.evaluate_runs(workdir, overrides=overrides)
     folder = workdir / "report"
     folder.mkdir(exist_ok=True)
     summary = tables.summarize(results)
-    first_runs = {}
-    for path in evaluate.run_directories(workdir):
-        trained = network.load_run(path)
-        variant, _ = evaluate.name_run(path, trained.config)
-        first_runs.setdefault(variant, trained)
-    order = list(summary["variants"])
-    first_runs = {name: first_runs[name] for name in order}
+    first_runs = _first_runs(summary, runs, results)
     pictures = [_accuracy_consistency(folder, summary)]
     pictures += _strip(folder, first_runs, results[0].options)
     for name, trained in first_runs.items():
@@ -57,7 +53,9 @@ def write_report(
     return write_documents(folder, summary, results[0], pictures)
 
 
-def write_documents(folder: pathlib.Path, summary: dict, example, pictures: list) -> pathlib.Path:
+def write_documents(
+    folder: pathlib.Path, summary: dict, example: Measurement, pictures: list[tuple[str, str]]
+) -> pathlib.Path:
     """Writes report.json and report.md.
 
     Args:
@@ -99,6 +97,15 @@ def write_documents(folder: pathlib.Path, summary: dict, example, pictures: list
     path = folder / "report.md"
     path.write_text("\n\n".join(sections) + "\n")
     return path
+
+
+def _first_runs(summary: dict, runs: list[pathlib.Path], results: list[Measurement]) -> dict:
+    """The network of the first seed of every variant, in the order of the tables."""
+    paths = {(result.variant, result.seed): run for run, result in zip(runs, results, strict=True)}
+    return {
+        variant: network.load_run(paths[variant, entry["seeds"][0]])
+        for variant, entry in summary["variants"].items()
+    }
 
 
 def _accuracy_consistency(folder: pathlib.Path, summary: dict) -> tuple[str, str]:
@@ -167,8 +174,7 @@ def _filter_variance(
     photo = inspection.example_photograph(trained.config, images)
     path = f"{layer}.filters"
     filters = inspection.intermediate_results(trained, photo[None], [path])[path][0]
-    filters = filters / filters.sum(-1, keepdims=True)
-    variance = np.asarray(filter_variance(filters))
+    variance = np.asarray(filter_variance(filters, normalize=True))
     figure = filter_variance_figure.draw(photo, variance, taps=filters.shape[-1], layer=title)
     style.save(figure, folder / name)
     return name, (

@@ -2,7 +2,7 @@
 
 Command:   python scripts/train.py --workdir runs/blur \
                --config experiments/classification/configs/imagenet.py:recipe=blur,model=resnet50
-Time:      90 epochs; about a day for ResNet-50 on eight GPUs of 2020, dominated by decoding.
+Time:      90 epochs are 115 million images: 16 hours at 2000 images/s, which the log shows.
 Data:      a folder with train/<class>/ and val/<class>/, --config.data.source=/path/to/imagenet, or
            a prepared TFDS data set, --config.data.source=tfds:imagenet2012 with
            --config.data.test_split=validation.
