@@ -20,7 +20,7 @@ from aa_jax.weights.errors import WeightsError
 _WRITABLE = frozenset(
     np.dtype(kind)
     for kind in (
-        *(np.float64, np.float32, np.float16, ml_dtypes.bfloat16, np.complex64, np.bool_),
+        *(np.float64, np.float32, np.float16, ml_dtypes.bfloat16, np.bool_),
         *(np.int64, np.int32, np.int16, np.int8, np.uint64, np.uint32, np.uint16, np.uint8),
     )
 )
@@ -64,7 +64,7 @@ def write_safetensors(path: str | os.PathLike, tensors: Mapping[str, ArrayLike])
     Args:
         path: the file to write; its folder must exist.
         tensors: arrays of any layout by name; NumPy or JAX; floats up to 64 bits, bfloat16,
-            complex64, integers or booleans.
+            integers or booleans.
 
     Raises:
         WeightsError: a name isn't a string or an array's dtype can't be stored.
@@ -100,6 +100,6 @@ def _storable(name: str, value: ArrayLike) -> np.ndarray:
     if array.dtype.newbyteorder("=") not in _WRITABLE:
         raise WeightsError(
             f"tensor {name!r} has dtype {array.dtype}; expected floats up to 64 bits, bfloat16, "
-            "complex64, integers or booleans"
+            "integers or booleans"
         )
     return array

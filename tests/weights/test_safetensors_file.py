@@ -15,7 +15,7 @@ from hypothesis.extra import numpy as hnp
 from aa_jax.weights import WeightsError, read_checkpoint, write_safetensors
 from tests.weights.reading import assert_same
 
-KINDS = ["f8", "f4", "f2", "i8", "i4", "i2", "i1", "u8", "u4", "u2", "u1", "?", "c8"]
+KINDS = ["f8", "f4", "f2", "i8", "i4", "i2", "i1", "u8", "u4", "u2", "u1", "?"]
 DTYPES = [np.dtype(kind) for kind in KINDS] + [np.dtype(ml_dtypes.bfloat16)]
 
 
@@ -66,7 +66,7 @@ def test_any_layout_and_byte_order_and_jax_arrays(tmp_path):
     assert_same(read_checkpoint(tmp_path / "a.safetensors"), expected)
 
 
-@pytest.mark.parametrize("value", [np.array(["a"]), np.array([object()]), np.zeros(2, "c16")])
+@pytest.mark.parametrize("value", [np.array(["a"]), np.array([object()]), np.zeros(2, "c8")])
 def test_dtype_that_cannot_be_stored_is_named(value, tmp_path):
     with pytest.raises(WeightsError, match=f"'layer.weight' has dtype {value.dtype}"):
         write_safetensors(tmp_path / "a.safetensors", {"layer.weight": value})

@@ -92,12 +92,10 @@ class Resample:
       axes: one `Axis` for each spatial axis.
       terms: the filter as a sum of separable ones: for each term, for each axis, the taps in
         correlation order.
-      banded: compute as products with banded matrices, not as sums of shifted slices.
     """
 
     axes: tuple[Axis, ...]
     terms: tuple[tuple[tuple[float, ...], ...], ...]
-    banded: bool = False
 
     @property
     def transpose(self) -> "Resample":
@@ -105,7 +103,6 @@ class Resample:
         return Resample(
             axes=tuple(axis.transpose for axis in self.axes),
             terms=tuple(tuple(taps[::-1] for taps in term) for term in self.terms),
-            banded=self.banded,
         )
 
     def apply(self, x):

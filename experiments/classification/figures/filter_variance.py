@@ -6,6 +6,7 @@ of numbers; their variance is 0 for the averaging filter (strong blur) and 1/k^2
 """
 
 import numpy as np
+from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 
 from experiments.classification.figures.style import new_figure
@@ -66,14 +67,16 @@ def draw(photo: np.ndarray, variance: np.ndarray, *, taps: int, layer: str) -> F
         layer: the layer's name.
 
     Returns:
-        The figure. All maps share one colour scale, which spans the values that occur.
+        The figure. All maps share one colour scale (square root), which spans the values that
+        occur.
     """
     groups = variance.shape[-1]
     columns = max(2, -(-groups // 2))
     figure = new_figure(2.3 * (columns + 1) + 1.1, 5.3)
     axes = figure.add_gridspec(2, columns + 1)
-    scale = {"vmin": float(variance.min()), "vmax": float(np.quantile(variance, 0.995))}
-    scale["vmax"] = max(scale["vmax"], scale["vmin"] + 1e-6)
+    low, high = float(variance.min()), float(np.quantile(variance, 0.995))
+    # Most filters blur a lot and a few hardly: a square-root scale shows differences among both.
+    scale = PowerNorm(0.5, vmin=low, vmax=max(high, low + 1e-6))
     correlations = detail_correlation(photo, variance)
 
     def show(position, image, title, **options):
@@ -84,7 +87,7 @@ def draw(photo: np.ndarray, variance: np.ndarray, *, taps: int, layer: str) -> F
         return ax, ax.imshow(image, **options)
 
     show(axes[0, 0], np.clip(photo, 0, 1), "input")
-    maps = {"cmap": "viridis", "interpolation": "nearest", **scale}
+    maps = {"cmap": "viridis", "interpolation": "nearest", "norm": scale}
     _, picture = show(axes[1, 0], variance.mean(-1), "mean over groups", **maps)
     shown = []
     for group in range(groups):

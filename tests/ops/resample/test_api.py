@@ -162,6 +162,21 @@ def test_signals_agree_with_scipy(rng):
     np.testing.assert_allclose(y, signal.upfirdn(taps, x, up=3, down=2)[: len(y)], atol=1e-12)
 
 
+def test_long_filters_as_matrix_products_agree_with_slices(rng, monkeypatch):
+    from aa_jax.ops.resample import xla
+
+    x = jnp.asarray(rng.normal(size=(1, 12, 10, 2)), jnp.float32)
+    taps = rng.normal(size=17)
+    results = []
+    for product in (True, False):
+        monkeypatch.setattr(xla, "prefers_product", lambda axis, product=product: product)
+        jax.clear_caches()
+        for up, down in ((1, 1), (2, 3), (1, 2)):
+            results.append(upfirdn2d(x, taps, up=up, down=down, padding=(9, 4, 8, 8)))
+    for product, slices in zip(results[:3], results[3:], strict=True):
+        assert relative_error(product, slices) <= OP["float32"]
+
+
 def test_constant_passes_an_upsampler_unchanged():
     x = jnp.full((1, 8, 8, 1), 3.0)
     y = upsample2d(x, setup_filter([1, 3, 3, 1]), mode="edge")
