@@ -46,7 +46,7 @@ def main(arguments: list[str]) -> int:
         workdir = pathlib.Path(options.workdir or pathlib.Path("runs") / config.name)
         # Before jax starts: a restarted run need not compile again.
         os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(workdir / "compilation_cache"))
-        os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5")
+        os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
         from aa_jax.training import distributed
         from experiments.classification import main as classification
 

@@ -10,6 +10,7 @@ from jax import Array, numpy as jnp
 
 from aa_jax.models.images import check_images
 from aa_jax.nn import AntiAlias, BatchNorm, Conv, Linear, antialias_option
+from aa_jax.nn.initializers import normal
 from aa_jax.nn.randomness import split_key
 from aa_jax.nn.record import Record, scoped
 from aa_jax.ops.average import global_avg_pool
@@ -138,7 +139,7 @@ class MobileNetV2(nnx.Module):
         self.classifier = Linear(
             1280,
             num_classes,
-            kernel_init=nnx.initializers.normal(0.01),
+            kernel_init=normal(0.01),
             bias_init=nnx.initializers.zeros,
             **options,
         )

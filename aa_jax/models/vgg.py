@@ -9,6 +9,7 @@ from jax import Array, numpy as jnp
 
 from aa_jax.models.images import check_images
 from aa_jax.nn import AntiAlias, BatchNorm, Conv, Linear, antialias_option
+from aa_jax.nn.initializers import normal
 from aa_jax.nn.randomness import dropout, split_key
 from aa_jax.nn.record import Record, scoped
 from aa_jax.ops.average import adaptive_avg_pool
@@ -79,7 +80,7 @@ class VGG(nnx.Module):
         self.stages, self.pools = nnx.List(layers), nnx.List(pools)
         sizes = () if num_classes is None else (inputs * 7 * 7, 4096, 4096, num_classes)
         dense = dict(
-            kernel_init=nnx.initializers.normal(0.01), bias_init=nnx.initializers.zeros, **options
+            kernel_init=normal(0.01), bias_init=nnx.initializers.zeros, **options
         )
         self.classifier = nnx.List(
             [Linear(a, b, **dense) for a, b in zip(sizes, sizes[1:], strict=False)]

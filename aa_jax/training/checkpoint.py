@@ -155,8 +155,8 @@ class Checkpoints:
         """Reads a state back.
 
         Args:
-            template: a state of the same layout (its values are not used); the result has its
-                shardings, so that a run may go on with another number of devices.
+            template: a state of the same layout, of arrays or of `jax.ShapeDtypeStruct`; the
+                result has its shardings, so that a run may go on on other devices.
             step: by default the latest.
 
         Returns:
@@ -220,7 +220,10 @@ class Checkpoints:
         def show(entry):
             return "absent" if entry is None else f"{entry[1]}{tuple(entry[0])}"
 
-        paths = sorted(stored.keys() | wanted.keys())
+        # The parameters first: their names are what people know the model by.
+        paths = sorted(
+            stored.keys() | wanted.keys(), key=lambda path: (not path.startswith("params/"), path)
+        )
         lines = [
             f"  {path}: checkpoint {show(stored.get(path))}, model {show(wanted.get(path))}"
             for path in paths

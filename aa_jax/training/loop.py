@@ -110,20 +110,20 @@ def resume(
     template: TrainState,
     batches: Iterator[Mapping[str, np.ndarray]],
     checkpoints: Checkpoints,
-) -> tuple[TrainState, list[dict[str, float]]]:
+) -> tuple[TrainState, list[dict[str, float]]] | None:
     """Goes back to the latest checkpoint, if there is one.
 
     Args:
-        template: the fresh state, already on its devices.
-        batches: gets the position of the checkpoint.
+        template: a state of the run's layout, of arrays or of `jax.ShapeDtypeStruct`.
+        batches: is moved to the position of the checkpoint.
         checkpoints: of the run.
 
     Returns:
-        The state to go on from and the rows for `MetricsLogger.restore`; without a checkpoint
-        the template and no rows.
+        The state to go on from and the rows for `MetricsLogger.restore`; None without a
+        checkpoint.
     """
     if checkpoints.latest_step is None:
-        return template, []
+        return None
     state, info = checkpoints.restore(template)
     batches.set_state(info["data"])
     return state, info["pending"]

@@ -116,14 +116,7 @@ class TorchFile:
                 raise WeightsError("the checkpoint's tensors declare more bytes than the file has")
             flat = np.frombuffer(self._read_bytes(storage), storage.dtype)
             if self._byte_order == "big":
-                flat = _byteswapped(flat)
+                flat = flat.byteswap()
+                flat.flags.writeable = False
             self._arrays[key] = flat
         return self._arrays[key]
-
-
-def _byteswapped(flat: np.ndarray) -> np.ndarray:
-    # NumPy does not know the byte order of extension types such as bfloat16.
-    plain = flat.view(np.uint16) if flat.dtype.name == "bfloat16" else flat
-    swapped = plain.byteswap().view(flat.dtype)
-    swapped.flags.writeable = False
-    return swapped

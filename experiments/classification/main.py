@@ -5,7 +5,7 @@ import pathlib
 import ml_collections
 
 from aa_jax.training import distributed
-from experiments.classification import report, train
+from experiments.classification import train
 
 
 def run(config: ml_collections.ConfigDict, workdir: str | pathlib.Path) -> pathlib.Path:
@@ -25,6 +25,9 @@ def run(config: ml_collections.ConfigDict, workdir: str | pathlib.Path) -> pathl
     for variant in config.comparison.variants:
         for seed in config.comparison.seeds:
             train.run(variant_config(config, variant, seed), run_folder(workdir, variant, seed))
+    # Imported here: a single training need not load the plotting library.
+    from experiments.classification import report
+
     # The report is one process's work; the others are done.
     return report.write_report(workdir) if distributed.is_main_process() else workdir
 

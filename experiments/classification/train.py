@@ -60,7 +60,6 @@ def run(config: ml_collections.ConfigDict, workdir: str | pathlib.Path) -> dict[
 
     # Network, optimiser and step: compiled once for all runs that differ in the seed only.
     program = _compile(_compiled_part(config), total_steps, steps_per_epoch, mesh)
-    state = initial_state(config, program, mesh)
 
     def evaluate(state: states.TrainState) -> dict[str, float]:
         return evaluation.evaluate(
@@ -75,7 +74,8 @@ def run(config: ml_collections.ConfigDict, workdir: str | pathlib.Path) -> dict[
 
     # Training, from the latest checkpoint on if there is one.
     with Checkpoints(workdir / "checkpoints", best_metric=network.BEST_METRIC) as checkpoints:
-        state, pending = loop.resume(state, batches, checkpoints)
+        restored = loop.resume(abstract_state(config, program, mesh), batches, checkpoints)
+        state, pending = restored or (initial_state(config, program, mesh), [])
         start = int(state.step)
         write_config(config, workdir / "config.json")
         with MetricsLogger(
@@ -164,16 +164,34 @@ def initial_state(
     model = program.create(params_key)
     if config.init_from:
         weights.load_into(model, weights.read_checkpoint(config.init_from))
+    return distributed.replicate(_state_of(model, config, program, step_key), mesh)
+
+
+def abstract_state(
+    config: ml_collections.ConfigDict, program: Program, mesh: jax.sharding.Mesh
+) -> states.TrainState:
+    """The shapes of a state, to restore a checkpoint into: nothing is drawn."""
+
+    def create(key):
+        return _state_of(program.create(key), config, program, key)
+
+    sharding = distributed.replicated(mesh)
+    return jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding),
+        jax.eval_shape(create, jax.random.key(0)),
+    )
+
+
+def _state_of(model, config: ml_collections.ConfigDict, program: Program, key: jax.Array):
     _, params, stats = states.split(model)
-    state = states.create_state(
+    return states.create_state(
         params,
         stats,
         program.optimizer,
-        key=step_key,
+        key=key,
         with_ema=config.ema_decay is not None,
         with_loss_scale=jnp.dtype(config.dtype) == jnp.float16,
     )
-    return distributed.replicate(state, mesh)
 
 
 def write_config(config: ml_collections.ConfigDict, path: pathlib.Path) -> None:
@@ -188,9 +206,7 @@ def write_config(config: ml_collections.ConfigDict, path: pathlib.Path) -> None:
     os.replace(temporary, path)
 
 
-def _complete(
-    config: ml_collections.ConfigDict, num_classes: int
-) -> ml_collections.ConfigDict:
+def _complete(config: ml_collections.ConfigDict, num_classes: int) -> ml_collections.ConfigDict:
     """The config with what the data decides, so that a checkpoint can be read without it."""
     config = ml_collections.ConfigDict(config.to_dict())
     config.num_classes = num_classes

@@ -33,7 +33,8 @@ def train(program, workdir, *, total_steps=12, batches=None, evaluate=None, inte
     _, state = make_state(NormalizedRegression(noise=0.1, rngs=nnx.Rngs(0)), optimizer)
     batches = Batches() if batches is None else batches
     with Checkpoints(workdir / "checkpoints", best_metric="score") as checkpoints:
-        state, pending = loop.resume(distributed.replicate(state, mesh), batches, checkpoints)
+        state = distributed.replicate(state, mesh)
+        state, pending = loop.resume(state, batches, checkpoints) or (state, [])
         start = int(state.step)
         options = dict(total_steps=total_steps, batch_size=16, start_step=start, tensorboard=False)
         with MetricsLogger(workdir, **options) as logger:

@@ -80,7 +80,9 @@ def test_accumulation_equals_the_undivided_batch(rng, accumulation, factor):
     options = dict(accumulation_steps=4, accumulation=accumulation)
     _, (parts, metrics) = take_steps(model, optax.sgd(0.5), [batch], **options)
     _, (whole, expected) = take_steps(model, optax.sgd(0.5 * factor), [batch])
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), parts.params, whole.params)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), parts.params, whole.params
+    )
     np.testing.assert_allclose(metrics["loss"], expected["loss"], rtol=1e-6)
     np.testing.assert_allclose(metrics["grad_norm"], factor * expected["grad_norm"], rtol=1e-5)
 
@@ -217,7 +219,9 @@ def test_a_compiled_step_donates_the_state_and_compiles_once(rng):
 )
 def test_options_that_cannot_be_used_are_refused(rng, options, message):
     with pytest.raises(ValueError, match=message):
-        take_steps(SoftmaxRegression(rngs=nnx.Rngs(0)), optax.sgd(0.1), [make_batch(rng)], **options)
+        take_steps(
+            SoftmaxRegression(rngs=nnx.Rngs(0)), optax.sgd(0.1), [make_batch(rng)], **options
+        )
 
 
 def test_label_smoothing_outside_its_range_is_refused():

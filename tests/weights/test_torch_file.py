@@ -2,6 +2,7 @@
 
 import io
 import pathlib
+import struct
 import warnings
 import zipfile
 
@@ -86,6 +87,18 @@ def test_other_zip_files(names, message):
             archive.writestr(name, pickled({}))
     with pytest.raises(WeightsError, match=message):
         open_zip(file)
+
+
+def test_members_before_the_start_of_the_file(tmp_path):
+    """The directory's offset is moved, and with it every member's, to below zero."""
+    path = tmp_path / "a.pth"
+    write_zip(path, one((6,), (1,)), {"0": FLOATS})
+    data = bytearray(path.read_bytes())
+    at = data.rindex(b"PK\x05\x06") + 16
+    data[at : at + 4] = struct.pack("<I", struct.unpack_from("<I", data, at)[0] + 10_000)
+    path.write_bytes(data)
+    with pytest.raises(WeightsError, match="damaged or truncated"):
+        read_checkpoint(path)
 
 
 def test_flipped_bit_in_a_tensor_is_noticed():
