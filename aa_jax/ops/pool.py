@@ -2,7 +2,7 @@
 
 import jax
 import numpy as np
-from jax import lax
+from jax import lax, numpy as jnp
 
 
 def max_pool(x: jax.Array, *, window: int, stride: int = 1, padding: int = 0) -> jax.Array:
@@ -32,12 +32,21 @@ def max_pool(x: jax.Array, *, window: int, stride: int = 1, padding: int = 0) ->
         raise ValueError(
             f"window={window} must fit the padded map: x has shape {x.shape}, padding={padding}."
         )
-    lead = x.ndim - 3
-    return lax.reduce_window(
-        x,
-        np.array(-np.inf, x.dtype),
-        lax.max,
-        (1,) * lead + (window, window, 1),
-        (1,) * lead + (stride, stride, 1),
-        ((0, 0),) * lead + ((padding, padding), (padding, padding), (0, 0)),
-    )
+    if padding:
+        margins = [(0, 0, 0)] * (x.ndim - 3) + [(padding, padding, 0)] * 2 + [(0, 0, 0)]
+        x = lax.pad(x, np.array(-np.inf, x.dtype), margins)
+    # Rows first, then columns: the first of equal samples wins, as in reading order.
+    return _max_along(_max_along(x, x.ndim - 2, window, stride), x.ndim - 3, window, stride)
+
+
+def _max_along(x, axis: int, window: int, stride: int):
+    # The gradient of XLA's windowed maximum is about 20 times slower than that of selections.
+    steps = (x.shape[axis] - window) // stride
+    largest = None
+    for start in range(window):
+        part = lax.slice_in_dim(x, start, start + steps * stride + 1, stride, axis=axis)
+        if largest is None:
+            largest = part
+        else:
+            largest = jnp.where((part > largest) | jnp.isnan(part), part, largest)
+    return largest

@@ -31,7 +31,9 @@ from aa_jax.training.logging import MetricsLogger
 from experiments.classification import images, network, optimization
 
 # Fields that differ between runs of the same compiled step.
-_NOT_COMPILED = ("name", "seed", "every", "eval_batch_size", "tensorboard", "init_from", "workdir")
+_NOT_COMPILED = (
+    "name", "seed", "every", "eval_batch_size", "tensorboard", "init_from", "init_source", "eval",
+)  # fmt: skip
 
 
 def run(config: ml_collections.ConfigDict, workdir: str | pathlib.Path) -> dict[str, float]:
@@ -163,7 +165,8 @@ def initial_state(
     # Drawn outside jit: compiling the draws of a whole network takes longer than drawing them.
     model = program.create(params_key)
     if config.init_from:
-        weights.load_into(model, weights.read_checkpoint(config.init_from))
+        tensors = weights.read_checkpoint(config.init_from)
+        weights.load_into(model, tensors, source=config.init_source)
     return distributed.replicate(_state_of(model, config, program, step_key), mesh)
 
 

@@ -69,16 +69,23 @@ def _learnt_polyphase(reference: dict[str, np.ndarray]) -> AntiAlias:
 
 def build(reference: dict[str, np.ndarray], *, param_dtype=jnp.float32) -> nnx.Module:
     """The network of a reference file, its weights loaded through the PyTorch name tables."""
+    abstract = abstract_network(reference, param_dtype=param_dtype)
+    graphdef, state = nnx.split(abstract)
+    # Drawing initial weights would take longer than the test.
+    zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), state)
+    model = nnx.merge(graphdef, zeros)
+    load_into(model, generate_weights(reference))
+    return model
+
+
+def abstract_network(reference: dict[str, np.ndarray], **options) -> nnx.Module:
+    """The network of a reference file, shapes only."""
     arch = str(reference["meta_arch"]).split()[0].removesuffix(",")
     name = "resnet18" if arch == "ResNet18Custom" else arch
-    tensors = generate_weights(reference)
     num_classes = int(reference.get("meta_num_classes", 1000))
-    options = dict(num_classes=None if "features" in reference else num_classes)
-    model = _without_drawing(
-        name, antialias=antialias_of(reference), param_dtype=param_dtype, **options
-    )
-    load_into(model, tensors)
-    return model
+    options["num_classes"] = None if "features" in reference else num_classes
+    options["antialias"] = antialias_of(reference)
+    return nnx.eval_shape(lambda: create(name, rngs=nnx.Rngs(0), **options))
 
 
 def run(model: nnx.Module, x: np.ndarray) -> dict[str, np.ndarray]:
@@ -97,11 +104,3 @@ def run(model: nnx.Module, x: np.ndarray) -> dict[str, np.ndarray]:
         name: np.asarray(array).transpose(0, 3, 1, 2) if array.ndim == 4 else np.asarray(array)
         for name, array in outputs.items()
     }
-
-
-def _without_drawing(name: str, **options) -> nnx.Module:
-    """The network with zeros for weights: drawing them takes longer than the test."""
-    abstract = nnx.eval_shape(lambda: create(name, rngs=nnx.Rngs(0), **options))
-    graphdef, state = nnx.split(abstract)
-    zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), state)
-    return nnx.merge(graphdef, zeros)

@@ -152,7 +152,7 @@ def test_has_derivatives_of_second_order(rng, stride):
         def forward(params, x):
             return nnx.merge(graphdef, params, stats)(x)
 
-        check_grads(forward, (params, x), order=2, modes=("fwd", "rev"))
+        check_grads(jax.jit(forward), (params, x), order=2, modes=("fwd", "rev"))
 
 
 def test_kept_statistics_are_those_of_the_surviving_positions(rng):

@@ -92,12 +92,15 @@ def _base() -> ml_collections.ConfigDict:
     """What the recipes have in common: 90 epochs of batches of 256, crops of 224 pixels."""
     config = ml_collections.ConfigDict()
     config.seed = 0
-    config.init_from = ""
+    config.init_from = ""  # file of weights to start from
+    config.init_source = "torch"  # whose names it has: "torch" or "aa_jax"
     config.model = ml_collections.ConfigDict()
     placeholder = ml_collections.config_dict.placeholder(int)
     config.antialias = ml_collections.ConfigDict({"groups": 8})
     config.antialias.filter_size = placeholder
     config.antialias.hidden_reduction = 1
+    config.antialias.statistics = "all"
+    config.antialias.normalization = "joint"
 
     config.data = ml_collections.ConfigDict()
     config.data.source = "data/imagenet"
