@@ -1,6 +1,6 @@
 """Draws the picture in the README: a photograph reduced without and with a low-pass filter.
 
-Run from the checkout: `python scripts/draw_aliasing.py docs/aliasing.png`
+Run from the checkout: `python scripts/draw_aliasing.py experiments/aliasing.png`
 """
 
 import sys

@@ -5,8 +5,7 @@ from typing import Literal, get_args
 
 import jax
 import numpy as np
-from jax import lax
-from jax import numpy as jnp
+from jax import lax, numpy as jnp
 
 from aa_jax.ops.linear import apply_linear
 

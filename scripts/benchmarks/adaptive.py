@@ -3,8 +3,7 @@
 import jax
 import numpy as np
 from flax import nnx
-from jax import lax
-from jax import numpy as jnp
+from jax import lax, numpy as jnp
 
 from aa_jax.nn import AdaptiveBlurPool
 from scripts.benchmarks.timing import compiled, cycling
@@ -56,7 +55,10 @@ def cases():
 
     for title, train in (("evaluation forward", False), ("training forward+backward", True)):
         rivals, cost = {}, None
-        for name, function, p in (("ours", ours(train), state), ("xla unfold", peer(train), params)):
+        for name, function, p in (
+            ("ours", ours(train), state),
+            ("xla unfold", peer(train), params),
+        ):
             inputs = [(p, jnp.asarray(array)) for array in arrays]
             executable, *measured = compiled(
                 with_gradient(function) if train else function, *inputs[0]

@@ -4,8 +4,7 @@ import functools
 
 import jax
 import numpy as np
-from jax import lax
-from jax import numpy as jnp
+from jax import lax, numpy as jnp
 
 from aa_jax.filters import binomial, firwin_sinc
 from aa_jax.ops.blur import blur_pool

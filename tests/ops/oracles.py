@@ -24,7 +24,8 @@ def upfirdn2d(image, kernel, *, up, down, padding, flip_filter=False, gain=1.0, 
     top, bottom, left, right = padding
     if mode != "zero":
         # Whole samples on both sides, enough for the padding; cropped again on the fine grid.
-        grow = [-(-max(pad, 0) // factor) for pad, factor in zip(padding, (up[0],) * 2 + (up[1],) * 2)]
+        factors = (up[0], up[0], up[1], up[1])
+        grow = [-(-max(p, 0) // factor) for p, factor in zip(padding, factors, strict=True)]
         image = np.pad(image, ((grow[0], grow[1]), (grow[2], grow[3])), PAD_MODES[mode])
         top, bottom = top - grow[0] * up[0], bottom - grow[1] * up[0]
         left, right = left - grow[2] * up[1], right - grow[3] * up[1]

@@ -15,7 +15,7 @@ from jax import numpy as jnp
 
 from aa_jax.filters import LowRank
 from aa_jax.ops.linear import apply_linear
-from aa_jax.ops.pad import Mode, is_integer, as_padding, check_mode, pad_axes
+from aa_jax.ops.pad import Mode, as_padding, check_mode, is_integer, pad_axes
 from aa_jax.ops.resample.geometry import (
     Axis,
     Resample,
@@ -203,7 +203,9 @@ def filter_shape(taps: Taps) -> tuple[int, int]:
 
 def _added(padding, pads) -> tuple[int, int, int, int]:
     (top, bottom), (left, right) = pads
-    return tuple(a + b for a, b in zip(as_padding(padding), (top, bottom, left, right), strict=True))
+    return tuple(
+        a + b for a, b in zip(as_padding(padding), (top, bottom, left, right), strict=True)
+    )
 
 
 def _factors(name: str, value, axes: int) -> tuple[int, ...]:

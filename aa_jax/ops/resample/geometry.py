@@ -8,6 +8,7 @@ from jax import numpy as jnp
 
 from aa_jax.filters import factorize
 
+
 @dataclasses.dataclass(frozen=True)
 class Axis:
     """Zero insertion, padding, correlation and decimation along one axis.

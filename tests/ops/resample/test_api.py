@@ -90,7 +90,11 @@ def test_every_geometry_agrees_with_its_definition(geometry):
     padded = [
         size * up + sum(pads) - length
         for size, up, pads, length in zip(
-            sizes, geometry["up"], (geometry["padding"][:2], geometry["padding"][2:]), taps
+            sizes,
+            geometry["up"],
+            (geometry["padding"][:2], geometry["padding"][2:]),
+            taps,
+            strict=True,
         )
     ]
     hypothesis.assume(min(padded) >= 0)
