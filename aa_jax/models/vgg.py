@@ -79,9 +79,7 @@ class VGG(nnx.Module):
             pools.append(antialias.max_pool(inputs, window=2, **options))
         self.stages, self.pools = nnx.List(layers), nnx.List(pools)
         sizes = () if num_classes is None else (inputs * 7 * 7, 4096, 4096, num_classes)
-        dense = dict(
-            kernel_init=normal(0.01), bias_init=nnx.initializers.zeros, **options
-        )
+        dense = dict(kernel_init=normal(0.01), bias_init=nnx.initializers.zeros, **options)
         self.classifier = nnx.List(
             [Linear(a, b, **dense) for a, b in zip(sizes, sizes[1:], strict=False)]
         )

@@ -34,14 +34,20 @@ def uniform_fan_in(key: Array, shape: tuple[int, ...], dtype: jnp.dtype) -> Arra
 
 def normal(deviation: float) -> nnx.Initializer:
     """Normal of mean zero and the given standard deviation."""
-    return lambda key, shape, dtype: (deviation * _draw(jax.random.normal, key, shape)).astype(dtype)
+
+    def draw(key: Array, shape: tuple[int, ...], dtype: jnp.dtype) -> Array:
+        return (deviation * _draw(jax.random.normal, key, shape)).astype(dtype)
+
+    return draw
 
 
 def uniform(bound: float) -> nnx.Initializer:
     """Uniform on [-bound, bound]."""
-    return lambda key, shape, dtype: (
-        bound * (2 * _draw(jax.random.uniform, key, shape) - 1)
-    ).astype(dtype)
+
+    def draw(key: Array, shape: tuple[int, ...], dtype: jnp.dtype) -> Array:
+        return (bound * (2 * _draw(jax.random.uniform, key, shape) - 1)).astype(dtype)
+
+    return draw
 
 
 def _draw(distribution, key: Array, shape: tuple[int, ...]) -> Array:

@@ -43,7 +43,7 @@ def cases():
             yield pytest.param(name, dtype, marks=marks, id=f"{name}-{dtype}")
 
 
-@pytest.mark.parametrize(("name", "dtype"), cases())
+@pytest.mark.parametrize(("name", "dtype"), list(cases()))
 def test_agrees_with_reference(golden, name, dtype):
     reference = golden(f"anti_aliased/net_{name}.npz")
     with jax.enable_x64(dtype == "float64"):
@@ -60,29 +60,17 @@ def test_agrees_with_reference(golden, name, dtype):
             actual = outputs[module][:1]
         elif kind in ("mean", "std"):
             actual = getattr(np, kind)(outputs[module].astype(np.float64), axis=(2, 3))
+        elif key == "phase_logits":
+            actual = np.stack([outputs[f"{slot}.logits"] for slot in SLOTS])
+        elif key == "phase_idx" and dtype == "float64":
+            # Phases differ by as little as 5e-6.
+            actual = np.stack([outputs[f"{slot}.choice"] for slot in SLOTS])
+            np.testing.assert_array_equal(actual, expected)
         else:
             continue
         compared += 1
         assert relative_error(actual, expected) <= NETWORK[dtype], key
     assert compared == 1 if "features" in reference else compared >= 16
-
-
-@pytest.mark.parametrize("name", ["resnet18_aps_f1", "resnet18_aps_f3"])
-def test_aps_chooses_the_published_phases(golden, name):
-    reference = golden(f"anti_aliased/net_{name}.npz")
-    with jax.enable_x64(True):
-        outputs = run(build(reference, param_dtype=jnp.float64), reference["x"])
-    chosen = [outputs[f"{slot}.choice"] for slot in SLOTS]
-    np.testing.assert_array_equal(chosen, reference["phase_idx"])
-
-
-@pytest.mark.parametrize("name", ["resnet18_lps_ddac3"])
-def test_lps_scores_phases_as_published(golden, name):
-    reference = golden(f"anti_aliased/net_{name}.npz")
-    with jax.enable_x64(True):
-        outputs = run(build(reference, param_dtype=jnp.float64), reference["x"])
-    for slot, expected in zip(SLOTS, reference["phase_logits"], strict=True):
-        assert relative_error(outputs[f"{slot}.logits"], expected) <= NETWORK["float64"]
 
 
 def _log_softmax(logits: np.ndarray) -> np.ndarray:
