@@ -1,0 +1,1 @@
+"""What every experiment shares: state, steps, loop, checkpoints, logging, configs."""

@@ -44,11 +44,7 @@ class Checkpoints:
     """
 
     def __init__(
-        self,
-        directory: str | pathlib.Path,
-        *,
-        best_metric: str | None = None,
-        read_only: bool = False,
+        self, directory: str | pathlib.Path, *, best_metric: str | None = None, read_only=False
     ):
         self.directory = pathlib.Path(directory).absolute()
         if read_only and not self.directory.is_dir():
@@ -59,10 +55,8 @@ class Checkpoints:
         _quieten_orbax()
         policies = [_policy.LatestN(2)]
         if best_metric:
-            best = _policy.BestN(
-                get_metric_fn=self._score, n=1, keep_checkpoints_without_metrics=False
-            )
-            policies.append(best)
+            rank = dict(get_metric_fn=self._score, keep_checkpoints_without_metrics=False)
+            policies.append(_policy.BestN(n=1, **rank))
         options = ocp.CheckpointManagerOptions(
             preservation_policy=_policy.AnyPreservationPolicy(policies),
             best_fn=self._score if best_metric else None,
@@ -287,11 +281,8 @@ def _layout(tree: Any) -> dict[str, list]:
     """{"params/conv1/kernel": [[3, 3, 3, 64], "float32"], ...}"""
     leaves = jax.tree_util.tree_leaves_with_path(tree)
     return {
-        jax.tree_util.keystr(path, simple=True, separator="/"): [
-            list(leaf.shape),
-            str(leaf.dtype),
-        ]
-        for path, leaf in leaves
+        jax.tree_util.keystr(path, simple=True, separator="/"): [list(x.shape), str(x.dtype)]
+        for path, x in leaves
     }
 
 
