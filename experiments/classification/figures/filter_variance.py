@@ -99,7 +99,7 @@ def draw(photo: np.ndarray, variance: np.ndarray, *, taps: int, layer: str) -> F
         f"variance of the {taps} taps\n(0: average filter, {1 / taps:.3f}: identity)", fontsize=9
     )
     figure.suptitle(
-        f"Filters predicted by {layer}: dark = low variance = more blur.   "
+        f"Filters predicted by {layer}: dark = low variance = more blur\n"
         "ρ: rank correlation with local detail",
         fontsize=11,
     )
