@@ -14,8 +14,13 @@ os.environ.setdefault(
 )
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
 
+import hypothesis  # noqa: E402
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
+
+# A first call compiles, which may take any time on a busy machine.
+hypothesis.settings.register_profile("aa_jax", deadline=None)
+hypothesis.settings.load_profile("aa_jax")
 
 GOLDEN = pathlib.Path(__file__).parent / "golden"
 

@@ -6,25 +6,16 @@ FIR filter, decimation from the first sample on.
 """
 
 import dataclasses
-import functools
 import math
 
 import jax
 import numpy as np
 from jax import numpy as jnp
 
-from aa_jax.filters import LowRank
 from aa_jax.ops.linear import apply_linear
 from aa_jax.ops.pad import Mode, as_padding, check_mode, is_integer, pad_axes
-from aa_jax.ops.resample.geometry import (
-    Axis,
-    Resample,
-    factor_tolerance,
-    output_size,
-    separable_terms,
-)
-
-Taps = np.ndarray | LowRank | tuple | None
+from aa_jax.ops.resample.geometry import Axis, Resample, output_size
+from aa_jax.ops.resample.terms import Taps, filter_shape, separated
 
 
 def upfirdn2d(
@@ -189,18 +180,6 @@ def downsample2d(
     )
 
 
-def filter_shape(taps: Taps) -> tuple[int, int]:
-    """Returns (filter_height, filter_width) of any form of filter that `upfirdn2d` takes."""
-    if taps is None:
-        return 1, 1
-    if isinstance(taps, LowRank):
-        return taps.shape
-    if isinstance(taps, tuple):
-        return np.size(taps[0]), np.size(taps[1])
-    shape = np.shape(taps)
-    return shape if len(shape) == 2 else shape * 2
-
-
 def _added(padding, pads) -> tuple[int, int, int, int]:
     (top, bottom), (left, right) = pads
     return tuple(
@@ -222,7 +201,7 @@ def _upfirdn(x, taps, *, up, down, padding, flip_filter, gain, mode):
         raise ValueError(f"x must be a floating-point array, got dtype {x.dtype}; cast it first.")
     spatial = len(up)
     sizes = x.shape[-1 - spatial : -1]
-    terms = _terms(taps, spatial, gain=float(gain), dtype=x.dtype, flip=not flip_filter)
+    terms = separated(taps, spatial, gain=float(gain), dtype=x.dtype, flip=not flip_filter)
     axes = []
     for a in range(spatial):
         length = len(terms[0][a])
@@ -257,58 +236,3 @@ def _extended(x, axes: list[Axis], mode: str):
             )
         )
     return pad_axes(x, tuple(amounts), mode=mode), extended
-
-
-def _terms(taps, spatial: int, *, gain: float, dtype, flip: bool):
-    """Returns the filter as hashable separable terms in correlation order."""
-    if taps is None:
-        taps = np.ones(1)
-    if isinstance(taps, LowRank):
-        key = taps
-    elif isinstance(taps, tuple):
-        if len(taps) != 2 or spatial != 2:
-            raise ValueError(
-                f"taps as a tuple must be (vertical taps, horizontal taps), got {len(taps)} items."
-            )
-        key = LowRank(_row("taps[0]", taps[0])[None], _row("taps[1]", taps[1])[None])
-    else:
-        array = _host("taps", taps)
-        if array.ndim == 2:
-            return _full_terms(array.tobytes(), array.shape, gain, factor_tolerance(dtype), flip)
-        row = _row("taps", array)
-        if spatial == 1:
-            return ((_frozen(row * gain, flip),),)
-        key = LowRank(row[None], row[None])
-    pairs = zip(key.vertical * gain, key.horizontal, strict=True)
-    return tuple((_frozen(v, flip), _frozen(h, flip)) for v, h in pairs)
-
-
-@functools.lru_cache(maxsize=256)
-def _full_terms(content: bytes, shape, gain: float, tolerance: float, flip: bool):
-    pairs = separable_terms(np.frombuffer(content).reshape(shape), tolerance)
-    return tuple((_frozen(v * gain, flip), _frozen(h, flip)) for v, h in pairs)
-
-
-def _frozen(taps: np.ndarray, flip: bool) -> tuple[float, ...]:
-    return tuple(float(tap) for tap in (taps[::-1] if flip else taps))
-
-
-def _row(name: str, taps) -> np.ndarray:
-    array = _host(name, taps)
-    if array.ndim != 1:
-        raise ValueError(f"{name} must have one axis, got shape {array.shape}.")
-    return array
-
-
-def _host(name: str, taps) -> np.ndarray:
-    if isinstance(taps, jax.core.Tracer):
-        raise ValueError(
-            f"{name} must be a host array: the filter is static. Design it with NumPy outside of "
-            "the traced function, as aa_jax.filters does."
-        )
-    array = np.asarray(taps, np.float64)
-    if array.ndim not in (1, 2) or array.size == 0:
-        raise ValueError(f"{name} must be a non-empty 1-D or 2-D array, got shape {array.shape}.")
-    if not np.isfinite(array).all():
-        raise ValueError(f"{name} must hold finite numbers, got NaN or infinity.")
-    return array

@@ -144,11 +144,11 @@ def test_all_forms_of_a_separable_filter_agree(rng):
 
 
 def test_jinc_filters_are_applied_in_few_separable_terms():
-    from aa_jax.ops.resample.api import _terms
+    from aa_jax.ops.resample.terms import separated
 
     jinc = firwin_jinc(12, cutoff=4.0, width=8.0, rate=32.0)
     terms = {
-        dtype: _terms(jinc, 2, gain=1.0, dtype=np.dtype(dtype), flip=False)
+        dtype: separated(jinc, 2, gain=1.0, dtype=np.dtype(dtype), flip=False)
         for dtype in ("float32", "float64")
     }
     assert len(terms["float32"]) <= 4
