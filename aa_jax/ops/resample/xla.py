@@ -3,8 +3,11 @@
 One axis after the other, as a polyphase sum of shifted slices: XLA compiles that to one loop whose
 innermost index is the channel. Where the filter is long for the signal, a product with the banded
 matrix of the axis is faster. XLA's own grouped and dilated convolutions are 10 to 100 times slower
-on CPU. Padding is done once, in front of the first axis: what follows reads valid samples only, so
-nothing larger than the intermediate is ever written.
+on CPU.
+
+Padding is never a pass of its own over a large array. An axis that grows is padded in front of
+the first pass, when the array is smallest. Any other axis is computed in three parts, of which
+only the outer two, next to the borders, read a padded strip.
 """
 
 import numpy as np
@@ -16,21 +19,28 @@ from aa_jax.ops.resample.geometry import Axis, Resample
 def resample(x, plan: Resample):
     """Applies `plan` to `x` of shape (batch, *spatial, channels); computes in float32 or better."""
     dtype = jnp.promote_types(x.dtype, jnp.float32)
-    valid = _fit(x, plan.axes).astype(dtype)
-    y = sum(_separable(valid, plan.axes, term) for term in plan.terms)
+    fitted = x
+    for a, axis in enumerate(plan.axes):
+        if not _in_parts(axis):
+            fitted = _span(fitted, a + 1, *axis.whole_reach)
+    y = sum(_separable(fitted.astype(dtype), plan.axes, term) for term in plan.terms)
     return y.astype(x.dtype)
 
 
-def _fit(x, axes: tuple[Axis, ...]):
-    """Pads with zeros or crops, so that the outputs read exactly all of the result."""
-    config = [(0, 0, 0)]
-    for axis in axes:
-        first, end = axis.whole_reach
-        config.append((-first, end - axis.size_in, 0))
-    config.append((0, 0, 0))
-    if all(low == high == 0 for low, high, _ in config):
-        return x
-    return lax.pad(x, np.zeros((), x.dtype), config)
+def _in_parts(axis: Axis) -> bool:
+    return axis.phases == 1 and not prefers_product(axis)
+
+
+def _span(x, dim: int, start: int, stop: int):
+    """Samples start to stop of one axis, zeros where there are none."""
+    size = x.shape[dim]
+    # Cropped first: a pad with negative amounts would write all of the array to crop it then.
+    inside = lax.slice_in_dim(x, min(max(start, 0), size), max(min(stop, size), 0), axis=dim)
+    if inside.shape[dim] == stop - start:
+        return inside
+    config = [(0, 0, 0)] * x.ndim
+    config[dim] = (min(max(-start, 0), stop - start), min(max(stop - size, 0), stop - start), 0)
+    return lax.pad(inside, np.zeros((), x.dtype), config)
 
 
 def _separable(x, axes: tuple[Axis, ...], term):
@@ -38,11 +48,12 @@ def _separable(x, axes: tuple[Axis, ...], term):
     order = sorted(range(len(axes)), key=lambda a: axes[a].size_out / axes[a].size_in)
     for a in order:
         axis, taps = axes[a], term[a]
-        if taps == (1.0,) and axis.up == axis.down == 1:
-            continue
-        along = _product_along if prefers_product(axis) else _shifts_along
-        # The barrier keeps XLA from recomputing this axis for every tap of the next.
-        x = lax.optimization_barrier(along(x, axis, a + 1, taps))
+        if _in_parts(axis):
+            x = _parts_along(x, axis, a + 1, taps)
+        elif prefers_product(axis):
+            x = _product_along(x, axis, a + 1, taps)
+        else:
+            x = _interleaved_along(x, axis, a + 1, taps)
     return x
 
 
@@ -56,29 +67,53 @@ def prefers_product(axis: Axis) -> bool:
     return slices >= 8 and 8 * slices >= 3 * axis.size_in
 
 
-def _shifts_along(x, axis: Axis, dim: int, taps):
-    """One axis of a valid signal: `phases` sums of strided slices, interleaved."""
+def _slices(x, axis: Axis, dim: int, taps, phase: int, periods: int, first: int):
+    """Sums the slices of one phase over some periods; `x` starts at sample `first` of the axis."""
+    total = None
+    for k, sample in axis.taps_of_phase(phase):
+        if taps[k] == 0.0:
+            continue
+        start = sample - first
+        limit = start + (periods - 1) * axis.stride + 1
+        part = lax.slice_in_dim(x, start, limit, axis.stride, axis=dim)
+        part = part * np.asarray(taps[k], x.dtype)
+        total = part if total is None else total + part
+    if total is None:
+        return jnp.zeros((*x.shape[:dim], periods, *x.shape[dim + 1 :]), x.dtype)
+    return total
+
+
+def _interleaved_along(x, axis: Axis, dim: int, taps):
+    """One axis of a signal that is padded already: a sum of slices for each phase."""
     first, _ = axis.whole_reach
-    sums = []
-    for phase in range(axis.phases):
-        total = None
-        for k, sample in axis.taps_of_phase(phase):
-            if taps[k] == 0.0:
-                continue
-            start = sample - first
-            limit = start + (axis.periods - 1) * axis.stride + 1
-            part = lax.slice_in_dim(x, start, limit, axis.stride, axis=dim)
-            part = part * np.asarray(taps[k], x.dtype)
-            total = part if total is None else total + part
-        if total is None:
-            shape = (*x.shape[:dim], axis.periods, *x.shape[dim + 1 :])
-            total = jnp.zeros(shape, x.dtype)
-        sums.append(total)
-    if len(sums) == 1:
-        return sums[0]
+    sums = [_slices(x, axis, dim, taps, p, axis.periods, first) for p in range(axis.phases)]
     y = jnp.stack(sums, dim + 1)
     y = y.reshape(*x.shape[:dim], axis.periods * axis.phases, *x.shape[dim + 1 :])
     return lax.slice_in_dim(y, 0, axis.size_out, axis=dim)
+
+
+def _parts_along(x, axis: Axis, dim: int, taps):
+    """One axis without upsampling: outputs next to either border, and those in between."""
+    if taps == (1.0,) and axis.stride == 1 and axis.reach == (0, axis.size_in):
+        return x
+    if not axis.taps_of_phase(0):
+        return jnp.zeros((*x.shape[:dim], axis.size_out, *x.shape[dim + 1 :]), x.dtype)
+    first, end = axis.reach
+    head = min(max(-(first // axis.stride), 0), axis.size_out)
+    tail = min(max(-((axis.size_in - end) // axis.stride), 0), axis.size_out - head)
+    body = axis.size_out - head - tail
+    # Where no border is in reach, halves: the concatenation also keeps XLA from fusing this axis
+    # into the next one, which would compute it again for every tap.
+    counts = [head, body, tail] if head or tail else [body // 2, body - body // 2]
+    parts, done = [], 0
+    for count in counts:
+        if count:
+            start = first + done * axis.stride
+            stop = end - (axis.size_out - done - count) * axis.stride
+            strip = _span(x, dim, start, stop)
+            parts.append(_slices(strip, axis, dim, taps, 0, count, first))
+            done += count
+    return lax.concatenate(parts, dim)
 
 
 def _product_along(x, axis: Axis, dim: int, taps):
