@@ -4,7 +4,7 @@ Command:   python scripts/train.py
            python scripts/train.py --config experiments/classification/configs/quickstart.py
            ... quickstart.py:smoke                  a few steps of everything, to see it work
            ... quickstart.py:variant=blur,seed=1    one network only
-Time:      about 9 minutes on 2 CPU cores (12 networks, evaluation and report); smoke 1 minute.
+Time:      about 8 minutes on 2 CPU cores (12 networks, evaluation and report); smoke 1 minute.
 Expected:  runs/quickstart/report/report.md: every anti-aliased variant is more consistent under
            shifts than the plain network, at equal or better accuracy.
 """
