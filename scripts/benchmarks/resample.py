@@ -15,14 +15,15 @@ TAPS = firwin_sinc(12, cutoff=1.0, width=1.2, rate=4.0)
 SHAPES = ((1, 36, 36, 512), (4, 72, 72, 64), (1, 148, 148, 64), (1, 276, 276, 32))
 
 
-def grouped(x, kernel, *, up=1, down=1, padding):
+def grouped(x, kernel, *, up=(1, 1), down=(1, 1), padding=((0, 0), (0, 0))):
     """XLA's own convolution with one filter per channel."""
     return lax.conv_general_dilated(
         x,
         jnp.tile(jnp.asarray(kernel, x.dtype)[:, :, None, None], (1, 1, 1, x.shape[-1])),
-        (down, down),
+        down,
+        # The zeros that follow the last sample count as padding here.
         padding,
-        lhs_dilation=(up, up),
+        lhs_dilation=up,
         dimension_numbers=("NHWC", "HWIO", "NHWC"),
         feature_group_count=x.shape[-1],
     )
@@ -31,33 +32,20 @@ def grouped(x, kernel, *, up=1, down=1, padding):
 def xla_up(x):
     column, row = TAPS[::-1, None] * 2, TAPS[None, ::-1] * 2
     pads = ((len(TAPS) + 1) // 2, (len(TAPS) - 2) // 2 + 1)
-    y = _along(x, column, up=(2, 1), down=(1, 1), padding=(pads, (0, 0)))
-    return _along(y, row, up=(1, 2), down=(1, 1), padding=((0, 0), pads))
+    y = grouped(x, column, up=(2, 1), down=(1, 1), padding=(pads, (0, 0)))
+    return grouped(y, row, up=(1, 2), down=(1, 1), padding=((0, 0), pads))
 
 
 def xla_down(x):
     pads = ((len(TAPS) - 1) // 2, (len(TAPS) - 2) // 2)
-    y = _along(x, TAPS[::-1, None], up=(1, 1), down=(2, 1), padding=(pads, (0, 0)))
-    return _along(y, TAPS[None, ::-1], up=(1, 1), down=(1, 2), padding=((0, 0), pads))
-
-
-def _along(x, kernel, *, up, down, padding):
-    return lax.conv_general_dilated(
-        x,
-        jnp.tile(jnp.asarray(kernel, x.dtype)[:, :, None, None], (1, 1, 1, x.shape[-1])),
-        down,
-        # The last sample's zeros count as padding here.
-        padding,
-        lhs_dilation=up,
-        dimension_numbers=("NHWC", "HWIO", "NHWC"),
-        feature_group_count=x.shape[-1],
-    )
+    y = grouped(x, TAPS[::-1, None], up=(1, 1), down=(2, 1), padding=(pads, (0, 0)))
+    return grouped(y, TAPS[None, ::-1], up=(1, 1), down=(1, 2), padding=((0, 0), pads))
 
 
 def xla_blur(x):
     taps = binomial(4)
     x = jnp.pad(x, ((0, 0), (1, 2), (1, 2), (0, 0)), mode="reflect")
-    return grouped(x, np.outer(taps, taps), down=2, padding=((0, 0), (0, 0)))
+    return grouped(x, np.outer(taps, taps), down=(2, 2))
 
 
 def operations(names):
