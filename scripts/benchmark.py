@@ -26,12 +26,21 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=9, help="measured rounds (default 9)")
     parser.add_argument("--json", type=pathlib.Path, help="also write the rows to this file")
     parser.add_argument("--no-xla", action="store_true", help="leave out XLA's grouped convolution")
+    parser.add_argument(
+        "--default-allocator",
+        action="store_true",
+        help="leave the C library's malloc as it is: every large temporary is then paged in anew",
+    )
     arguments = parser.parse_args()
     unknown = set(arguments.subjects) - set(SUBJECTS)
     if unknown:
         parser.error(f"SUBJECT must be one of {', '.join(SUBJECTS)}, got {', '.join(unknown)}")
+    from aa_jax.training import host_memory
     from scripts.benchmarks import report
 
+    # For all rivals alike: otherwise page faults are most of what is measured.
+    if not arguments.default_allocator:
+        host_memory.keep_freed_memory()
     report.run(
         arguments.subjects,
         rounds=arguments.rounds,

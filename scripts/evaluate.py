@@ -37,9 +37,10 @@ def main(arguments: list[str]) -> int:
     # Before jax starts: runs compiled during training need not compile again.
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(workdir / "compilation_cache"))
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5")
-    from aa_jax.training import config as configs
+    from aa_jax.training import config as configs, host_memory
     from experiments.classification import evaluate, report
 
+    host_memory.keep_freed_memory()
     try:
         overrides = evaluate.overrides_of_eval(configs.split_command_line(rest))
         if options.command == "report":

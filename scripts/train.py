@@ -47,9 +47,10 @@ def main(arguments: list[str]) -> int:
         # Before jax starts: a restarted run need not compile again.
         os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(workdir / "compilation_cache"))
         os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
-        from aa_jax.training import distributed
+        from aa_jax.training import distributed, host_memory
         from experiments.classification import main as classification
 
+        host_memory.keep_freed_memory()
         if options.distributed:
             distributed.initialize()
         print(classification.run(config, workdir))

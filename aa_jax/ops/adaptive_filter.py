@@ -120,6 +120,8 @@ class AdaptiveFilter:
     first: str = "x"
     second: str = "w"
 
+    shares_batch = True
+
     @property
     def third(self) -> str:
         """What `apply` returns."""

@@ -2,9 +2,9 @@
 
 from jax import Array, lax
 
+from aa_jax.ops.convolution_form import Convolution, convolution
+from aa_jax.ops.linear import apply_bilinear
 from aa_jax.ops.pad import pad2d
-
-_DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 
 
 def conv2d(
@@ -44,29 +44,10 @@ def conv2d(
         return _pointwise(x, kernel, strides, sides)
     if groups == x.shape[-1] == kernel.shape[3] and groups > 1:
         return _depthwise(x, kernel, strides, sides)
-    return _convolution(x, kernel, strides, sides, groups)
-
-
-def _convolution(x, kernel, strides, sides, groups):
-    kept = [
-        (size + sum(side) - taps) // step + 1
-        for size, side, taps, step in zip(
-            x.shape[1:3], sides, kernel.shape[:2], strides, strict=True
-        )
-    ]
-    if not any(map(any, sides)):
-        # XLA's convolution on CPU is up to four times faster with any zero padding than without:
-        # one row and column more, cut off again.
-        sides = ((0, 1), (0, 1))
-    y = lax.conv_general_dilated(
-        x,
-        kernel,
-        window_strides=strides,
-        padding=sides,
-        dimension_numbers=_DIMENSIONS,
-        feature_group_count=groups,
-    )
-    return y[:, : kept[0], : kept[1]]
+    if groups > 1:
+        return convolution(x, kernel, strides, sides, groups)
+    form = Convolution(x.shape[1:3], kernel.shape[:2], strides, sides)
+    return apply_bilinear(form, x, kernel)
 
 
 def _pointwise(x, kernel, strides, sides):

@@ -9,7 +9,7 @@ axis into the batch axis.
 from typing import Protocol, Self, runtime_checkable
 
 import jax
-from jax import numpy as jnp
+from jax import lax, numpy as jnp
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
@@ -85,12 +85,15 @@ mlir.register_lowering(_linear_map, mlir.lower_fun(_implementation, multiple_res
 class BilinearMap(Protocol):
     """A frozen, hashable description of a map linear in each of two arrays.
 
-    Both carry the same leading batch axis. With the trilinear form T(a, b, c) =
-    sum(apply(a, b) * c), the transposes are its other two gradients.
+    With the trilinear form T(a, b, c) = sum(apply(a, b) * c), the transposes are its other two
+    gradients.
     """
 
+    shares_batch: bool
+    """Whether a, b and c carry the same leading batch axis, into which `vmap` may fold its own."""
+
     def apply(self, a: jax.Array, b: jax.Array) -> jax.Array:
-        """Maps (batch, ...) and (batch, ...) to (batch, ...)."""
+        """Maps two arrays to a third."""
         ...
 
     @property
@@ -112,12 +115,19 @@ def apply_bilinear(bilinear_map: BilinearMap, a: jax.Array, b: jax.Array) -> jax
 
     Args:
       bilinear_map: the map; static.
-      a: array of shape (batch, ...).
-      b: array of shape (batch, ...), same dtype as `a`.
+      a: array; of shape (batch, ...) where the map shares a batch.
+      b: array, same dtype as `a`.
 
     Returns:
-      Array of shape (batch, ...), same dtype.
+      Array, same dtype.
     """
+    # Under shard_map a replicated weight meets a sharded signal; its gradient is then a sum over
+    # the shards, which is what the transpose of this cast does.
+    varying = [jax.typeof(v).mat.varying for v in (a, b)]
+    a, b = (
+        lax.pcast(v, tuple(rest), to="varying") if (rest := frozenset.union(*varying) - own) else v
+        for v, own in zip((a, b), varying, strict=True)
+    )
     return _bilinear_map.bind(a, b, bilinear_map=bilinear_map)
 
 
@@ -151,6 +161,8 @@ def _transpose_second(cotangent, a, b, *, bilinear_map):
 
 
 def _bilinear_batch(args, dims, *, bilinear_map):
+    if not bilinear_map.shares_batch:
+        return jax.vmap(bilinear_map.apply, in_axes=dims)(*args), 0
     size = next(v.shape[d] for v, d in zip(args, dims, strict=True) if d is not None)
     moved = []
     for v, dim in zip(args, dims, strict=True):

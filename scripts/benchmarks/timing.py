@@ -25,7 +25,7 @@ class Timing:
 
 
 def measure(rivals: dict[str, Callable[[int], object]], *, rounds: int) -> dict[str, Timing]:
-    """Runs every rival once a round, in turn, after one warm-up run each.
+    """Runs every rival twice a round, in turn; the second run is measured.
 
     Args:
       rivals: functions of the round's number (to choose a fresh input by) that return when their
@@ -35,11 +35,11 @@ def measure(rivals: dict[str, Callable[[int], object]], *, rounds: int) -> dict[
     Returns:
       Wall and process-CPU milliseconds of each rival.
     """
-    for run in rivals.values():
-        run(0)
     results = {name: Timing([], []) for name in rivals}
     for number in range(1, rounds + 1):
         for name, run in rivals.items():
+            # Not counted: worker threads of the rival before may still spin, its own may sleep.
+            run(number - 1)
             wall, cpu = time.perf_counter(), time.process_time()
             run(number)
             results[name].cpu.append((time.process_time() - cpu) * 1e3)

@@ -7,6 +7,7 @@ from jax import numpy as jnp
 from jax.test_util import check_grads
 
 from aa_jax.ops.conv import conv2d
+from aa_jax.ops.convolution_form import Convolution
 from tests.tolerances import OP, relative_error
 
 # Name -> channels in, channels out, kernel size, options.
@@ -117,3 +118,45 @@ def test_has_derivatives_of_second_order(rng, name):
 def test_bad_input_is_named(call, words):
     with pytest.raises(ValueError, match=words):
         call(jnp.zeros((1, 6, 6, 2)), jnp.zeros((3, 3, 2, 3)))
+
+
+def test_vmap_agrees_with_a_loop_in_value_and_gradient(rng):
+    x, kernel, options = arrays(rng, "3x3-strided", jnp.float32)
+    xs, kernels = jnp.stack([x, -2 * x, x + 1]), jnp.stack([kernel, 2 * kernel, 1 - kernel])
+    gradient = jax.grad(lambda x, k: (conv2d(x, k, **options) ** 2).sum(), (0, 1))
+    mapped = jax.jit(jax.vmap(gradient))(xs, kernels)
+    looped = [gradient(x, kernel) for x, kernel in zip(xs, kernels, strict=True)]
+    for together, alone in zip(mapped, zip(*looped, strict=True), strict=True):
+        assert relative_error(together, np.stack(alone)) <= OP["float32"]
+
+
+def test_a_replicated_kernel_under_shard_map_collects_its_gradient_from_all_shards(rng):
+    x, kernel, options = arrays(rng, "3x3", jnp.float32)
+    x = jnp.concatenate([x, 2 * x, x - 1, -x])
+    mesh = jax.make_mesh((8,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
+    P = jax.sharding.PartitionSpec
+    mapped = jax.shard_map(
+        lambda x, k: conv2d(x, k, **options) ** 2,
+        mesh=mesh,
+        in_specs=(P("data"), P()),
+        out_specs=P("data"),
+    )
+    sharded = jax.jit(jax.grad(lambda x, k: mapped(x, k).sum(), (0, 1)))(x, kernel)
+    whole = jax.jit(jax.grad(lambda x, k: (conv2d(x, k, **options) ** 2).sum(), (0, 1)))(x, kernel)
+    for ours, reference in zip(sharded, whole, strict=True):
+        assert relative_error(ours, reference) <= OP["float32"]
+
+
+@pytest.mark.parametrize("name", ["3x3-strided", "7x7-strided", "uneven", "cropped"])
+def test_other_platforms_formulation_of_the_kernel_gradient_agrees(rng, name):
+    x, kernel, options = arrays(rng, name, jnp.float32)
+    sides = np.repeat(np.ravel(options["padding"]), 4 // np.size(options["padding"]))
+    stride = options.get("stride", 1)
+    form = Convolution(
+        x.shape[1:3],
+        kernel.shape[:2],
+        (stride, stride) if isinstance(stride, int) else stride,
+        ((int(sides[0]), int(sides[1])), (int(sides[2]), int(sides[3]))),
+    )
+    y = form.apply(x, kernel)
+    assert relative_error(form._kernel(x, y), form._kernel_by_rows(x, y)) <= OP["float32"]
