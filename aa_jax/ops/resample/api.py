@@ -62,8 +62,8 @@ def upfirdn2d(
     return _upfirdn(
         x,
         taps,
-        up=_factors("up", up, 2),
-        down=_factors("down", down, 2),
+        up=factors_of("up", up, 2),
+        down=factors_of("down", down, 2),
         padding=((top, bottom), (left, right)),
         flip_filter=flip_filter,
         gain=gain,
@@ -111,8 +111,8 @@ def upfirdn1d(
     return _upfirdn(
         x,
         taps,
-        up=_factors("up", up, 1),
-        down=_factors("down", down, 1),
+        up=factors_of("up", up, 1),
+        down=factors_of("down", down, 1),
         padding=((before, after),),
         flip_filter=flip_filter,
         gain=gain,
@@ -145,7 +145,7 @@ def upsample2d(
 
     See `upfirdn2d` for arguments and errors.
     """
-    factors = _factors("up", up, 2)
+    factors = factors_of("up", up, 2)
     sizes = filter_shape(taps)
     pads = [((t + u - 1) // 2, (t - u) // 2) for t, u in zip(sizes, factors, strict=True)]
     return upfirdn2d(
@@ -166,7 +166,7 @@ def downsample2d(
 
     See `upfirdn2d` for arguments and errors.
     """
-    factors = _factors("down", down, 2)
+    factors = factors_of("down", down, 2)
     sizes = filter_shape(taps)
     pads = [((t - d + 1) // 2, (t - d) // 2) for t, d in zip(sizes, factors, strict=True)]
     return upfirdn2d(
@@ -187,7 +187,8 @@ def _added(padding, pads) -> tuple[int, int, int, int]:
     )
 
 
-def _factors(name: str, value, axes: int) -> tuple[int, ...]:
+def factors_of(name: str, value, axes: int) -> tuple[int, ...]:
+    """Spells a factor out for every axis; ValueError unless positive integers."""
     values = (value,) * axes if np.ndim(value) == 0 else tuple(value)
     if len(values) != axes or not all(is_integer(v) and v >= 1 for v in values):
         pair = " or (vertical, horizontal)" if axes == 2 else ""
@@ -214,14 +215,14 @@ def _upfirdn(x, taps, *, up, down, padding, flip_filter, gain, mode):
             )
         axes.append(Axis(sizes[a], out, up[a], down[a], padding[a][0], length))
     if mode != "zero":
-        x, axes = _extended(x, axes, mode)
+        x, axes = extended(x, axes, mode)
     plan = Resample(axes=tuple(axes), terms=terms)
     lead = x.shape[: x.ndim - spatial - 1]
     y = apply_linear(plan, x.reshape(-1, *x.shape[len(lead) :]))
     return y.reshape(*lead, *y.shape[1:])
 
 
-def _extended(x, axes: list[Axis], mode: str):
+def extended(x, axes: list[Axis], mode: str):
     """Extends `x` as far as the filter reads; what remains is the same operator on zeros."""
     amounts, extended = [], []
     for axis in axes:
