@@ -1,6 +1,7 @@
 """Measures this library against its peers, on this machine, in one process.
 
     python scripts/benchmark.py resample blur_pool adaptive resnet50
+    python scripts/benchmark.py filtered_activation --config r --resolution 256 --output results
 
 Rivals run in turn, each round on another input; printed are medians over the rounds, the ratio
 to ours (median and quartile spread of the rounds' own ratios, so that a slow spell of the machine
@@ -17,7 +18,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
-SUBJECTS = ("resample", "blur_pool", "adaptive", "resnet50")
+SUBJECTS = ("resample", "blur_pool", "adaptive", "resnet50", "filtered_activation")
 
 
 def main() -> None:
@@ -31,6 +32,13 @@ def main() -> None:
         action="store_true",
         help="leave the C library's malloc as it is: every large temporary is then paged in anew",
     )
+    layers = parser.add_argument_group("filtered_activation: the alias-free generator's layers")
+    layers.add_argument("--config", choices=("t", "r"), default="t")
+    layers.add_argument("--resolution", type=int, default=256)
+    layers.add_argument("--channel-divisor", type=int, help="default: 8 on CPU, else 1")
+    layers.add_argument("--batch", type=int, help="default: 1 on CPU, else 8")
+    layers.add_argument("--dtype", help="default: float32 on CPU, else bfloat16")
+    layers.add_argument("--output", type=pathlib.Path, help="folder for table, rows and plot")
     arguments = parser.parse_args()
     unknown = set(arguments.subjects) - set(SUBJECTS)
     if unknown:
@@ -41,11 +49,38 @@ def main() -> None:
     # For all rivals alike: otherwise page faults are most of what is measured.
     if not arguments.default_allocator:
         host_memory.keep_freed_memory()
-    report.run(
-        arguments.subjects,
+    print(report.machine())
+    others = [subject for subject in arguments.subjects if subject != "filtered_activation"]
+    if others:
+        report.run(
+            others,
+            rounds=arguments.rounds,
+            with_xla=not arguments.no_xla,
+            json_path=arguments.json,
+        )
+    if "filtered_activation" in arguments.subjects:
+        _filtered_activation(arguments)
+
+
+def _filtered_activation(arguments) -> None:
+    from scripts.benchmarks import filtered_report, report
+
+    paths = {}
+    if arguments.output:
+        arguments.output.mkdir(parents=True, exist_ok=True)
+        stem = f"filtered_activation_{arguments.config}{arguments.resolution}"
+        for kind, suffix in (("json", ".json"), ("markdown", ".md"), ("plot", ".png")):
+            paths[f"{kind}_path"] = arguments.output / (stem + suffix)
+    filtered_report.run(
+        arguments.config,
+        arguments.resolution,
+        machine=report.machine(),
         rounds=arguments.rounds,
+        channel_divisor=arguments.channel_divisor,
+        batch=arguments.batch,
+        dtype=arguments.dtype,
         with_xla=not arguments.no_xla,
-        json_path=arguments.json,
+        **paths,
     )
 
 

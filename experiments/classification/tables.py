@@ -179,7 +179,8 @@ def explain(options: EvaluationOptions) -> str:
     last = options.max_offset - 1
     return f"""All figures are percentages; brackets are {options.confidence:.0%} bootstrap \
 intervals ({options.resamples} draws) over test images and training seeds, both resampled. With \
-few seeds they are somewhat narrow: look at the single runs too. All random shifts come from seed \
+few seeds they are somewhat narrow: look at the single runs too. The shifts are drawn once and \
+not resampled. All random shifts come from seed \
 {options.seed} and are the same for every run.
 
 - **top-1, top-5**: accuracy on the centre crop of {options.num_images} test images.

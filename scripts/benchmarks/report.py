@@ -11,7 +11,6 @@ from scripts.benchmarks.timing import measure, ratio
 
 def run(subjects, *, rounds: int, with_xla: bool, json_path=None) -> list[dict]:
     """Measures and prints; see `scripts/benchmark.py`."""
-    print(_machine())
     cases = {
         "resample": lambda: resample.cases(("up", "down"), with_xla=with_xla),
         "blur_pool": lambda: resample.cases(("blur",), with_xla=with_xla),
@@ -62,7 +61,8 @@ def _print_means(rows) -> None:
             print(f"   {name}: geometric mean {mean:.2f}x, least {min(values):.2f}x")
 
 
-def _machine() -> str:
+def machine() -> str:
+    """Cores, load and versions in a line."""
     versions = []
     for package in ("jax", "jaxlib", "torch", "numpy"):
         try:

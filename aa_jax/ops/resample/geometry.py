@@ -117,9 +117,10 @@ class Resample:
 def factor_tolerance(dtype) -> float:
     """Error, relative to the peak, that a filter may take from being factorised.
 
-    Below the rounding of the signal that it filters.
+    A few units of rounding of the signal that it filters; for 16-bit signals much less, since
+    their rounding is noise, but an error of the filter is leakage at fixed frequencies.
     """
-    return max(float(jnp.finfo(dtype).eps) / 4, 2e-15)
+    return min(max(8 * float(jnp.finfo(dtype).eps), 2e-15), 1e-5)
 
 
 def output_size(size: int, up: int, down: int, padding: tuple[int, int], taps: int) -> int:

@@ -23,8 +23,7 @@ def resample(x, plan: Resample):
     for a, axis in enumerate(plan.axes):
         if not _in_parts(axis):
             fitted = _span(fitted, a + 1, *axis.whole_reach)
-    y = sum(_separable(fitted.astype(dtype), plan.axes, term) for term in plan.terms)
-    return y.astype(x.dtype)
+    return _separable(fitted.astype(dtype), plan.axes, plan.terms).astype(x.dtype)
 
 
 def _in_parts(axis: Axis) -> bool:
@@ -43,18 +42,27 @@ def _span(x, dim: int, start: int, stop: int):
     return lax.pad(inside, np.zeros((), x.dtype), config)
 
 
-def _separable(x, axes: tuple[Axis, ...], term):
+def _separable(x, axes: tuple[Axis, ...], terms):
     # The axis that shrinks most (or grows least) goes first: less to read for the others.
     order = sorted(range(len(axes)), key=lambda a: axes[a].size_out / axes[a].size_in)
-    for a in order:
-        axis, taps = axes[a], term[a]
-        if _in_parts(axis):
-            x = _parts_along(x, axis, a + 1, taps)
-        elif prefers_product(axis):
-            x = _product_along(x, axis, a + 1, taps)
-        else:
-            x = _interleaved_along(x, axis, a + 1, taps)
-    return x
+    signals = [x] * len(terms)
+    for a in order[:-1]:
+        signals = [
+            _along([signal], axes[a], a + 1, [term[a]])
+            for signal, term in zip(signals, terms, strict=True)
+        ]
+    # The terms meet in the last pass, so that its result is written once.
+    last = order[-1]
+    return _along(signals, axes[last], last + 1, [term[last] for term in terms])
+
+
+def _along(signals, axis: Axis, dim: int, taps):
+    """Filters signals along one axis, each with taps of its own, and adds the results."""
+    if _in_parts(axis):
+        return _parts_along(signals, axis, dim, taps)
+    if prefers_product(axis):
+        return _product_along(signals, axis, dim, taps)
+    return _interleaved_along(signals, axis, dim, taps)
 
 
 def prefers_product(axis: Axis) -> bool:
@@ -67,36 +75,39 @@ def prefers_product(axis: Axis) -> bool:
     return slices >= 8 and 8 * slices >= 3 * axis.size_in
 
 
-def _slices(x, axis: Axis, dim: int, taps, phase: int, periods: int, first: int):
-    """Sums the slices of one phase over some periods; `x` starts at sample `first` of the axis."""
+def _slices(signals, axis: Axis, dim: int, taps, phase: int, periods: int, first: int):
+    """Sums the slices of one phase over some periods; signals start at sample `first`."""
     total = None
-    for k, sample in axis.taps_of_phase(phase):
-        if taps[k] == 0.0:
-            continue
-        start = sample - first
-        limit = start + (periods - 1) * axis.stride + 1
-        part = lax.slice_in_dim(x, start, limit, axis.stride, axis=dim)
-        part = part * np.asarray(taps[k], x.dtype)
-        total = part if total is None else total + part
+    for x, row in zip(signals, taps, strict=True):
+        for k, sample in axis.taps_of_phase(phase):
+            if row[k] == 0.0:
+                continue
+            start = sample - first
+            limit = start + (periods - 1) * axis.stride + 1
+            part = lax.slice_in_dim(x, start, limit, axis.stride, axis=dim)
+            part = part * np.asarray(row[k], x.dtype)
+            total = part if total is None else total + part
     if total is None:
+        x = signals[0]
         return jnp.zeros((*x.shape[:dim], periods, *x.shape[dim + 1 :]), x.dtype)
     return total
 
 
-def _interleaved_along(x, axis: Axis, dim: int, taps):
-    """One axis of a signal that is padded already: a sum of slices for each phase."""
+def _interleaved_along(signals, axis: Axis, dim: int, taps):
+    """One axis of signals that are padded already: a sum of slices for each phase."""
     first, _ = axis.whole_reach
-    sums = [_slices(x, axis, dim, taps, p, axis.periods, first) for p in range(axis.phases)]
+    sums = [_slices(signals, axis, dim, taps, p, axis.periods, first) for p in range(axis.phases)]
     y = jnp.stack(sums, dim + 1)
-    y = y.reshape(*x.shape[:dim], axis.periods * axis.phases, *x.shape[dim + 1 :])
+    y = y.reshape(*y.shape[:dim], axis.periods * axis.phases, *y.shape[dim + 2 :])
     return lax.slice_in_dim(y, 0, axis.size_out, axis=dim)
 
 
-def _parts_along(x, axis: Axis, dim: int, taps):
+def _parts_along(signals, axis: Axis, dim: int, taps):
     """One axis without upsampling: outputs next to either border, and those in between."""
-    if taps == (1.0,) and axis.stride == 1 and axis.reach == (0, axis.size_in):
-        return x
+    if taps == [(1.0,)] and axis.stride == 1 and axis.reach == (0, axis.size_in):
+        return signals[0]
     if not axis.taps_of_phase(0):
+        x = signals[0]
         return jnp.zeros((*x.shape[:dim], axis.size_out, *x.shape[dim + 1 :]), x.dtype)
     first, end = axis.reach
     head = min(max(-(first // axis.stride), 0), axis.size_out)
@@ -110,16 +121,19 @@ def _parts_along(x, axis: Axis, dim: int, taps):
         if count:
             start = first + done * axis.stride
             stop = end - (axis.size_out - done - count) * axis.stride
-            strip = _span(x, dim, start, stop)
-            parts.append(_slices(strip, axis, dim, taps, 0, count, first))
+            strips = [_span(x, dim, start, stop) for x in signals]
+            parts.append(_slices(strips, axis, dim, taps, 0, count, first))
             done += count
     return lax.concatenate(parts, dim)
 
 
-def _product_along(x, axis: Axis, dim: int, taps):
-    """One axis of a valid signal as a matrix product."""
-    matrix = jnp.asarray(banded_matrix(axis, taps), x.dtype)
-    return jnp.moveaxis(jnp.tensordot(matrix, x, ((1,), (dim,)), precision="highest"), 0, dim)
+def _product_along(signals, axis: Axis, dim: int, taps):
+    """One axis of valid signals as a matrix product."""
+    total = 0.0
+    for x, row in zip(signals, taps, strict=True):
+        matrix = jnp.asarray(banded_matrix(axis, row), x.dtype)
+        total += jnp.tensordot(matrix, x, ((1,), (dim,)), precision="highest")
+    return jnp.moveaxis(total, 0, dim)
 
 
 def banded_matrix(axis: Axis, taps) -> np.ndarray:
