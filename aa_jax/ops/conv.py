@@ -4,7 +4,7 @@ from jax import Array, lax
 
 from aa_jax.ops.convolution_form import Convolution, convolution
 from aa_jax.ops.linear import apply_bilinear
-from aa_jax.ops.pad import pad2d
+from aa_jax.ops.pad import as_padding, pad2d
 
 
 def conv2d(
@@ -34,7 +34,7 @@ def conv2d(
       ValueError: ranks, channels, groups or padding do not fit together.
     """
     _check(x, kernel, groups)
-    top, bottom, left, right = four_sides(padding)
+    top, bottom, left, right = as_padding(padding)
     if padding_mode != "zero" and (top or bottom or left or right):
         x = pad2d(x, (top, bottom, left, right), mode=padding_mode)
         top = bottom = left = right = 0
@@ -76,25 +76,6 @@ def _depthwise(x, kernel, strides, sides):
 
 def _padded(x, sides):
     return pad2d(x, (*sides[0], *sides[1]))
-
-
-def four_sides(padding: int | tuple[int, ...]) -> tuple[int, int, int, int]:
-    """Spells a padding out as (top, bottom, left, right).
-
-    Raises:
-      ValueError: it is neither one number nor two nor four.
-    """
-    if isinstance(padding, int):
-        return (padding,) * 4
-    if len(padding) == 2:
-        vertical, horizontal = padding
-        return (vertical, vertical, horizontal, horizontal)
-    if len(padding) == 4:
-        return tuple(padding)
-    raise ValueError(
-        "padding must be one number, (vertical, horizontal) or (top, bottom, left, right), "
-        f"got {padding!r}"
-    )
 
 
 def _check(x: Array, kernel: Array, groups: int) -> None:

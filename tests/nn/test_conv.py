@@ -62,5 +62,5 @@ def test_bad_input_is_named():
         layer(jnp.zeros((1, 8, 8, 3)))
     with pytest.raises(ValueError, match="mode must be one of"):
         Conv(4, 6, 3, padding=1, padding_mode="mirror", rngs=nnx.Rngs(0))(jnp.zeros((1, 8, 8, 4)))
-    with pytest.raises(ValueError, match="padding must be one number"):
+    with pytest.raises(ValueError, match="padding must be an integer"):
         Conv(4, 6, 3, padding=(1, 2, 3), rngs=nnx.Rngs(0))(jnp.zeros((1, 8, 8, 4)))

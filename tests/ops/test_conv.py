@@ -111,7 +111,7 @@ def test_has_derivatives_of_second_order(rng, name):
         (lambda x, k: conv2d(x, k[0]), "kernel must be"),
         (lambda x, k: conv2d(x[..., :1], k), "x has 1 channels, but a kernel"),
         (lambda x, k: conv2d(x, k, groups=2), "in 2 groups expects 4"),
-        (lambda x, k: conv2d(x, k, padding=(1, 2, 3)), "padding must be one number"),
+        (lambda x, k: conv2d(x, k, padding=(1, 2, 3)), "padding must be an integer"),
         (lambda x, k: conv2d(x, k, padding=1, padding_mode="wrap"), "mode must be one of"),
     ],
 )
