@@ -4,6 +4,8 @@ The temporary signal is several times the input, and on CPU moving it costs more
 So a large stage runs in bands of rows whose temporaries stay in cache, one image at a time.
 """
 
+import math
+
 import jax
 import numpy as np
 from jax import lax, numpy as jnp
@@ -13,8 +15,10 @@ from aa_jax.ops.filtered_activation.piecewise import CLAMPED, pack, unpack
 from aa_jax.ops.filtered_activation.stage import Stage
 from aa_jax.ops.resample.xla import resample
 
-# Of the temporary signal of one tile; measured best on a core with 1 MiB of second-level cache.
-_TILE_BYTES = 4 * 2**20
+# Of the temporary signal of one tile: a share of the whole, so that a stage takes a fraction of the
+# memory, but no more than caches hold and no less than pays for the loop.
+_TILE_SHARE = 1 / 6
+_TILE_BYTES = (2**20, 4 * 2**20)
 _TILE_CHANNELS = 32
 # Rows that two neighbouring bands both compute, as a share of those that they don't.
 _LARGEST_OVERLAP = 0.5
@@ -74,13 +78,17 @@ def gated(v: jax.Array, codes: jax.Array, stage: Stage) -> jax.Array:
 def _bands(stage: Stage, x) -> Bands | None:
     """The bands of a stage, or None where it is small enough to be done at once."""
     down, step = stage.down.axes[0], granularity(stage)
-    row_bytes = stage.temporary_size[1] * max(x.dtype.itemsize, 4)
-    fitting = _TILE_BYTES // (row_bytes * min(x.shape[3], _TILE_CHANNELS) * down.down)
-    least = (down.taps - down.down) / (_LARGEST_OVERLAP * down.down)
-    rows = -(-max(fitting, least, 1) // step) * step
-    if stage.temporary_size[0] * row_bytes * x.shape[3] <= _TILE_BYTES:
+    height, width = stage.temporary_size
+    row_bytes = width * max(x.dtype.itemsize, 4)
+    whole = height * row_bytes * x.shape[3]
+    least_bytes, most_bytes = _TILE_BYTES
+    if whole <= 2 * least_bytes:
         return None
-    return cut(stage, min(int(rows), -(-down.size_out // step) * step))
+    tile_bytes = min(max(_TILE_SHARE * whole, least_bytes), most_bytes)
+    fitting = tile_bytes / (row_bytes * min(x.shape[3], _TILE_CHANNELS) * down.down)
+    least = (down.taps - down.down) / (_LARGEST_OVERLAP * down.down)
+    rows = max(math.ceil(max(fitting, least) / step), 1) * step
+    return cut(stage, min(rows, -(-down.size_out // step) * step))
 
 
 def _over_tiles(tile, batch: int, bands: int, channels: int, results):
