@@ -95,7 +95,9 @@ def filtered_activation2d(
     _check(x, bias, activation, parameters, boundary, residuals, implementation)
     top, bottom, left, right = as_padding(padding)
     if bias is not None:
-        x = x + bias.astype(x.dtype)
+        # Not in 16 bits: the gradient with respect to the bias is a sum over all samples.
+        wide = jnp.promote_types(x.dtype, jnp.float32)
+        x = (x.astype(wide) + bias.astype(wide)).astype(x.dtype)
     ups, downs = factors_of("up", up, 2), factors_of("down", down, 2)
     pads = ((top, bottom), (left, right))
     flip = not flip_filter

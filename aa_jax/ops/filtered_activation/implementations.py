@@ -41,6 +41,8 @@ def _chosen(implementation, platform, stage, x):
         return _kernels(INTERPRETED[implementation]), {"interpret": True}
     if implementation == "xla" or (implementation is None and platform not in _KERNELS):
         return xla, {}
+    if implementation is None and stage.is_pointwise:
+        return xla, {}  # XLA fuses it into its neighbours, which a kernel prevents
     reason = _reason_against(platform, stage, x)
     if reason is None:
         return _kernels(platform), {}

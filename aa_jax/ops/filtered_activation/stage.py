@@ -31,6 +31,15 @@ class Stage:
         return dataclasses.replace(self, up=self.down.transpose, down=self.up.transpose)
 
     @property
+    def is_pointwise(self) -> bool:
+        """Whether nothing is filtered or resampled."""
+        return all(
+            axis.taps == axis.up == axis.down == 1
+            for plan in (self.up, self.down)
+            for axis in plan.axes
+        )
+
+    @property
     def size(self) -> tuple[int, int]:
         """(height, width) of the input."""
         return tuple(axis.size_in for axis in self.up.axes)

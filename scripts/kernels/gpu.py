@@ -1,0 +1,227 @@
+"""Compiles the GPU kernel of the filtered activation ahead of time for an H200, without a GPU.
+
+    JAX_PLATFORMS=cpu python -m scripts.kernels.gpu
+
+Needs jax-cuda12-plugin and nvidia-cuda-nvcc-cu12. Prints, for each shape class, what a block costs:
+registers of a thread, bytes spilled, shared memory, seconds to compile. Run it in a process of its
+own: what it sets in the environment counts only before JAX starts.
+"""
+
+import argparse
+import dataclasses
+import itertools
+import math
+import os
+import re
+import tempfile
+import time
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ["MOSAIC_GPU_DUMP_PTXAS"] = "1"
+
+import jax  # noqa: E402
+from jax import numpy as jnp  # noqa: E402
+from jax.experimental import topologies  # noqa: E402
+from jax.sharding import NamedSharding, PartitionSpec  # noqa: E402
+
+from aa_jax import filters  # noqa: E402
+from aa_jax.ops.filtered_activation import pallas_gpu  # noqa: E402
+from aa_jax.ops.filtered_activation.pallas_gpu_pattern import columns_of  # noqa: E402
+from aa_jax.ops.filtered_activation.pallas_gpu_tiles import Tiling, shared_memory, tiling_of  # noqa: E402
+from aa_jax.ops.filtered_activation.piecewise import PiecewiseLinear  # noqa: E402
+from aa_jax.ops.filtered_activation.stage import Stage  # noqa: E402
+from aa_jax.ops.resample.geometry import Axis, Resample, output_size  # noqa: E402
+from aa_jax.ops.resample.terms import separated  # noqa: E402
+
+# What the compiler asks of a device, for an H200.
+H200 = """
+gpu_device_info {
+  threads_per_block_limit: 1024 threads_per_warp: 32 shared_memory_per_block: 49152
+  shared_memory_per_core: 233472 threads_per_core_limit: 2048 core_count: 132 fpus_per_core: 128
+  block_dim_limit_x: 2147483647 block_dim_limit_y: 65535 block_dim_limit_z: 65535
+  memory_bandwidth: 4800000000000 l2_cache_size: 62914560 clock_rate_ghz: 1.98
+  device_memory_size: 150754820096 shared_memory_per_block_optin: 232448
+  cuda_compute_capability { major: 9 minor: 0 }
+  registers_per_core_limit: 65536 registers_per_block_limit: 65536
+}
+platform_name: "CUDA"
+dnn_version_info { major: 9 minor: 8 }
+runtime_version { major: 13 minor: 0 patch: 0 }
+device_description_str: "NVIDIA H200"
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Layer:
+    """A layer of the 256-pixel generators; a band is (cutoff, transition half-width)."""
+
+    size: int
+    rate: int
+    up: int
+    up_band: tuple[float, float]
+    down: int
+    down_band: tuple[float, float]
+    radial: bool
+    padding: tuple[int, int]
+
+
+CLASSES = {
+    "T 2/2": Layer(150, 256, 2, (22.6274, 41.3726), 2, (32.0, 32.0), False, (9, 8)),
+    "T 4/2": Layer(150, 512, 4, (45.2548, 18.7452), 2, (64.0, 64.0), False, (-6, -9)),
+    "T 2/2, crop": Layer(278, 512, 2, (128.0, 29.5865), 2, (128.0, 29.5865), False, (-11, -12)),
+    "R 2/2": Layer(148, 256, 2, (32.0, 32.0), 2, (45.2548, 18.7452), True, (11, 10)),
+    "R 4/2": Layer(148, 512, 4, (45.2548, 18.7452), 2, (64.0, 64.0), True, (-2, -5)),
+    "1/1": Layer(256, 256, 1, (128.0, 29.5865), 1, (128.0, 29.5865), False, (0, 0)),
+}
+TAPS_PER_FACTOR = 6
+MODES = {"plain": "forward", "write": "forward with codes", "read": "backward"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Cost:
+    """What one kernel costs.
+
+    Attributes:
+      registers: of a thread.
+      spilled: bytes of a thread's registers that go through local memory, stores and loads.
+      shared: bytes of a block's shared memory.
+      tiling: how the stage is cut.
+      seconds: to lower and compile it.
+    """
+
+    registers: int
+    spilled: int
+    shared: int
+    tiling: Tiling
+    seconds: float
+
+    @property
+    def beside(self) -> int:
+        """Blocks that a multiprocessor runs beside each other."""
+        kept = 1024
+        by_registers = 65536 // (128 * (-(-self.registers // 8) * 8))
+        return min(by_registers, 233472 // (self.shared + kept))
+
+
+def stage_of(layer: Layer, dtype) -> Stage:
+    """The stage of a layer, its radial filter factorised to the rounding of `dtype`."""
+    sinc, down = filters.firwin_sinc, filters.firwin_jinc if layer.radial else filters.firwin_sinc
+    grow = _resample(
+        layer.size,
+        _designed(sinc, layer.up, layer.up_band, layer.rate),
+        dtype,
+        up=layer.up,
+        padding=layer.padding,
+    )
+    shrink = _resample(
+        grow.axes[0].size_out,
+        _designed(down, layer.down, layer.down_band, layer.rate),
+        dtype,
+        down=layer.down,
+    )
+    return Stage(grow, shrink, PiecewiseLinear(slope=0.2, gain=math.sqrt(2), clamp=256.0))
+
+
+def _designed(design, factor: int, band: tuple[float, float], rate: int):
+    cutoff, half_width = band
+    return None if factor == 1 else design(TAPS_PER_FACTOR * factor, cutoff, 2 * half_width, rate)
+
+
+def _resample(size: int, taps, dtype, *, up: int = 1, down: int = 1, padding=(0, 0)) -> Resample:
+    terms = separated(taps, 2, gain=up * up, dtype=dtype, flip=True)
+    length = len(terms[0][0])
+    out = output_size(size, up, down, padding, length)
+    return Resample((Axis(size, out, up, down, padding[0], length),) * 2, terms)
+
+
+def compile_kernel(stage: Stage, batch: int, channels: int, dtype, mode: str) -> Cost:
+    """Compiles one kernel for an H200.
+
+    Args:
+      stage: for `mode` "read" the gated one, so the transpose for a backward pass.
+      batch, channels, dtype: of the signal.
+      mode: "plain" forward, forward that "write"s codes, or gated, which "read"s them.
+    """
+    topology = topologies.get_topology_desc(platform="cuda", target_config=H200, topology="1x1x1")
+    sharding = NamedSharding(topologies.make_mesh(topology, (1,), ("d",)), PartitionSpec())
+    x = jax.ShapeDtypeStruct((batch, *stage.size, channels), dtype, sharding=sharding)
+    shape = stage.codes_shape(batch, channels)
+    codes = jax.ShapeDtypeStruct(shape, jnp.uint8, sharding=sharding)
+    if mode == "read":
+        traced = jax.jit(lambda x, codes: pallas_gpu.gated(x, codes, stage)).trace(x, codes)
+    else:
+        write = mode == "write"
+        traced = jax.jit(lambda x: pallas_gpu.filtered(x, stage, with_codes=write)).trace(x)
+    itemsize = jnp.dtype(dtype).itemsize
+    tiling = tiling_of(stage, batch, channels, itemsize, mode)
+    start = time.perf_counter()
+    with _Output() as output:
+        traced.lower(lowering_platforms=("cuda",)).compile()
+    seconds = time.perf_counter() - start
+    return Cost(
+        registers=int(re.search(r"Used (\d+) registers", output.text)[1]),
+        spilled=sum(int(n) for n in re.findall(r"(\d+) bytes spill", output.text)),
+        shared=shared_memory(stage, tiling, itemsize, mode),
+        tiling=tiling,
+        seconds=seconds,
+    )
+
+
+class _Output:
+    """Keeps what this process writes to standard output and error, from any language."""
+
+    def __enter__(self):
+        self._file = tempfile.TemporaryFile()
+        self._saved = [os.dup(1), os.dup(2)]
+        os.dup2(self._file.fileno(), 1)
+        os.dup2(self._file.fileno(), 2)
+        return self
+
+    def __exit__(self, *_):
+        for descriptor, saved in enumerate(self._saved, 1):
+            os.dup2(saved, descriptor)
+            os.close(saved)
+        self._file.seek(0)
+        self.text = self._file.read().decode(errors="replace")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("classes", nargs="*", default=list(CLASSES), metavar="CLASS")
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--channels", type=int, default=512)
+    parser.add_argument("--dtypes", nargs="*", default=["float32", "bfloat16"], metavar="DTYPE")
+    arguments = parser.parse_args()
+    print("| class | terms | dtype | pass | tile | registers | spilled | shared kB | blocks | s |")
+    print("|---|--:|---|---|---|--:|--:|--:|--:|--:|")
+    for name, dtype in itertools.product(arguments.classes, arguments.dtypes):
+        forward = stage_of(CLASSES[name], dtype)
+        for mode, label in MODES.items():
+            stage = forward.transpose if mode == "read" else forward
+            cost = compile_kernel(stage, arguments.batch, arguments.channels, dtype, mode)
+            print(_row(name, forward, dtype, label, stage, cost), flush=True)
+
+
+def _row(name: str, forward: Stage, dtype: str, label: str, stage: Stage, cost: Cost) -> str:
+    tiling, columns = cost.tiling, columns_of(stage)
+    tile = (
+        f"{tiling.valid * columns.outputs} of {stage.out_size[1]} columns x {tiling.channels}, "
+        f"{tiling.valid}/{tiling.units} units"
+    )
+    cells = (
+        name,
+        len(forward.down.terms),
+        dtype,
+        label,
+        tile,
+        cost.registers,
+        cost.spilled,
+        f"{cost.shared / 1000:.0f}",
+        cost.beside,
+        f"{cost.seconds:.1f}",
+    )
+    return "| " + " | ".join(str(cell) for cell in cells) + " |"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,259 @@
+"""Bands of rows against the same stage in one piece."""
+
+import functools
+
+import hypothesis
+import jax
+import numpy as np
+import pytest
+from hypothesis import strategies as st
+from jax import numpy as jnp
+
+from aa_jax.filters import factorize, firwin_sinc
+from aa_jax.ops.filtered_activation import filtered_activation2d, xla
+from aa_jax.ops.filtered_activation.bands import cut, granularity
+from aa_jax.ops.filtered_activation.piecewise import ROWS_PER_BYTE
+from aa_jax.ops.filtered_activation.stage import Stage
+from aa_jax.ops.resample.geometry import Axis, Resample, output_size
+from tests.tolerances import OP, relative_error
+
+SINC = firwin_sinc(6, cutoff=1.0, width=1.2, rate=4.0)
+RANK_TWO = factorize(np.outer(SINC, SINC) + np.outer(SINC**2, np.arange(6.0)))
+# Sizes are odd, five channels are not whole blocks of three, and no height is whole bands.
+CASES = {
+    "equal": dict(up=2, down=2, padding=5, clamp=1.0),
+    "shrinks": dict(up=2, down=4, padding=(5, 2)),
+    "grows": dict(up=4, down=2, padding=(-3, 6, 4, 1), activation="relu"),
+    "odd factors": dict(up=3, down=2, padding=(4, 3), boundary="circular"),
+    "transposed taps": dict(up=(2, 1), down=(2, 3), padding=7, flip_filter=True),
+    "no factors": dict(padding=(9, 0, 3, 3), clamp=0.7, residuals="recompute"),
+}
+
+
+@pytest.fixture
+def few_rows(monkeypatch):
+    """Makes every stage run in bands; returns a list of those that did."""
+    found = []
+
+    def cut_and_note(stage, rows):
+        found.append(cut(stage, rows))
+        return found[-1]
+
+    def activate():
+        monkeypatch.setattr(xla, "_TILE_BYTES", (300, 600))
+        monkeypatch.setattr(xla, "_TILE_CHANNELS", 3)
+        monkeypatch.setattr(xla, "cut", cut_and_note)
+        # What has been compiled knows the old sizes.
+        jax.clear_caches()
+        return found
+
+    yield activate
+    monkeypatch.undo()
+    jax.clear_caches()
+
+
+def results(x, v, cotangent, options):
+    """Value, tangent, gradient, and gradients of both with respect to x, v and the cotangent."""
+
+    @jax.jit
+    def run(x, v, cotangent):
+        operator = functools.partial(
+            filtered_activation2d,
+            up_filter=SINC,
+            down_filter=RANK_TWO,
+            implementation="xla",
+            **options,
+        )
+
+        def curved(x):
+            return jnp.sin(operator(x))
+
+        y, tangent = jax.jvp(operator, (x,), (v,))
+
+        def gradient(x, cotangent):
+            return jax.vjp(curved, x)[1](cotangent)[0]
+
+        dx, second = jax.vjp(gradient, x, cotangent)
+        return y, tangent, dx, *second(v)
+
+    return run(x, v, cotangent)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "equal",
+        "grows",
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in ("shrinks", "odd factors", "transposed taps", "no factors")
+        ),
+    ],
+)
+def test_bands_change_nothing_to_second_order(rng, few_rows, name):
+    options = CASES[name]
+    x, v = (jnp.asarray(rng.normal(size=(2, 23, 9, 5)), jnp.float32) for _ in range(2))
+    y = jax.eval_shape(lambda x: filtered_activation2d(x, SINC, RANK_TWO, **options), x)
+    cotangent = jnp.asarray(rng.normal(size=y.shape), jnp.float32)
+    whole = results(x, v, cotangent, options)
+    bands = few_rows()
+    banded = results(x, v, cotangent, options)
+    assert len(bands) >= 3 and all(band.count > 1 for band in bands)
+    for a, b in zip(banded, whole, strict=True):
+        assert relative_error(a, b) <= OP["float32"]
+
+
+def test_bands_of_half_precision(rng, few_rows):
+    x = jnp.asarray(rng.normal(size=(1, 21, 8, 4)), jnp.bfloat16)
+    run = functools.partial(
+        filtered_activation2d, up_filter=SINC, down_filter=SINC, up=2, down=2, padding=5
+    )
+
+    def both(x):
+        y, vjp = jax.vjp(run, x)
+        return y, vjp(y)[0]
+
+    whole = jax.jit(both)(x)
+    bands = few_rows()
+    banded = jax.jit(lambda x: both(x))(x)
+    assert len(bands) == 2 and all(band.count > 1 for band in bands)
+    for a, b in zip(banded, whole, strict=True):
+        assert a.dtype == x.dtype
+        assert relative_error(a, b) <= 1e-2
+
+
+SPEC = jax.sharding.PartitionSpec("data")
+
+
+def gradient(x):
+    return jax.grad(lambda x: filtered_activation2d(x, SINC, SINC, up=2, padding=5).sum())(x)
+
+
+@pytest.fixture(scope="module")
+def mesh():
+    return jax.make_mesh((8,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
+
+
+@pytest.mark.xfail(strict=True, raises=TypeError, reason="zeros in bands don't vary over the mesh")
+def test_bands_under_shard_map(rng, few_rows, mesh):
+    x = jnp.asarray(rng.normal(size=(8, 15, 4, 2)), jnp.float32)
+    whole = jax.jit(gradient)(x)
+    few_rows()
+    mapped = jax.shard_map(gradient, mesh=mesh, in_specs=SPEC, out_specs=SPEC)
+    assert relative_error(jax.jit(mapped)(x), whole) <= OP["float32"]
+
+
+def test_bands_of_a_sharded_batch(rng, few_rows, mesh):
+    x = jnp.asarray(rng.normal(size=(8, 15, 4, 2)), jnp.float32)
+    whole = jax.jit(gradient)(x)
+    few_rows()
+    sharded = jax.jit(gradient)(jax.device_put(x, jax.sharding.NamedSharding(mesh, SPEC)))
+    assert relative_error(sharded, whole) <= OP["float32"]
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        pytest.param(
+            (0, 64, 64, 8), marks=pytest.mark.xfail(strict=True, reason="slices an empty batch")
+        ),
+        pytest.param(
+            (2, 8, 8, 0), marks=pytest.mark.xfail(strict=True, reason="divides by 0 channels")
+        ),
+        (0, 8, 8, 2),
+    ],
+)
+def test_nothing_in_nothing_out(few_rows, shape):
+    if shape[1] > 8:
+        few_rows()
+    y = filtered_activation2d(jnp.zeros(shape), SINC, SINC, up=2, down=2, padding=5)
+    assert y.shape == shape[:1] + tuple(size for size in shape[1:3]) + shape[3:]
+
+
+def matrix(axis: Axis, taps) -> np.ndarray:
+    """An axis by its definition."""
+    result = np.zeros((axis.size_out, axis.size_in))
+    for o in range(axis.size_out):
+        for k in range(axis.taps):
+            position = o * axis.down + k - axis.offset
+            if position % axis.up == 0 and 0 <= position // axis.up < axis.size_in:
+                result[o, position // axis.up] += taps[k]
+    return result
+
+
+@st.composite
+def stages(draw):
+    up, down = draw(st.integers(1, 5)), draw(st.integers(1, 5))
+    up_taps, down_taps = draw(st.integers(1, 9)), draw(st.integers(1, 9))
+    size = draw(st.integers(1, 12))
+    padding = draw(st.integers(-4, 9)), draw(st.integers(-4, 9))
+    temporary = output_size(size, up, 1, padding, up_taps)
+    hypothesis.assume(temporary >= 1)
+    out = output_size(temporary, 1, down, (0, 0), down_taps)
+    hypothesis.assume(out >= 1)
+    rng = np.random.default_rng(0)
+
+    def plan(axis):
+        return Resample(
+            (axis, Axis(1, 1, 1, 1, 0, 1)), ((tuple(rng.normal(size=axis.taps)), (1,)),)
+        )
+
+    stage = Stage(
+        up=plan(Axis(size, temporary, up, 1, padding[0], up_taps)),
+        down=plan(Axis(temporary, out, 1, down, 0, down_taps)),
+        activation=None,
+    )
+    transposed = draw(st.booleans())
+    stage = stage.transpose if transposed else stage
+    step = granularity(stage)
+    most = -(-stage.out_size[0] // step)
+    return stage, transposed, step * draw(st.integers(1, most))
+
+
+def rows_of(array, first, count):
+    """Rows first to first + count, zeros where there are none."""
+    places = np.arange(first, first + count)
+    inside = (places >= 0) & (places < len(array))
+    result = np.zeros(count)
+    result[inside] = array[places[inside]]
+    return result
+
+
+def matrices(stage):
+    return tuple(matrix(plan.axes[0], plan.terms[0][0]) for plan in (stage.up, stage.down))
+
+
+@hypothesis.settings(max_examples=150, deadline=None)
+@hypothesis.given(stages())
+def test_every_cut_computes_the_whole(drawn):
+    stage, transposed, rows = drawn
+    rng = np.random.default_rng(1)
+    bands = cut(stage, rows)
+    up, down = matrices(stage)
+    x = rng.normal(size=up.shape[1])
+    # A forward stage is not linear, but zero of zero; a transposed one has a gate, closed outside.
+    gate = rng.normal(size=up.shape[0])
+    pointwise = (lambda u, gate: gate * u) if transposed else (lambda u, gate: u**2)
+    expected = down @ pointwise(up @ x, gate)
+
+    band_up, band_down = matrices(bands.stage)
+    axis = bands.stage.up.axes[0]
+    read = [t + k - axis.offset for t in range(axis.size_out) for k in range(axis.taps)]
+    read = [position // axis.up for position in read if position % axis.up == 0]
+    assert not read or (min(read) >= 0 and max(read) < axis.size_in)
+    assert len(band_up) % ROWS_PER_BYTE == 0 and bands.step_in * axis.up == (
+        bands.step_byte * ROWS_PER_BYTE
+    )
+
+    found = np.full(bands.rows_out, np.nan)
+    for b in range(bands.count):
+        row, row_in, byte = (int(start) for start in bands.starts(b))
+        assert row_in + axis.size_in <= bands.rows_in
+        assert byte + bands.bytes_high <= bands.bytes_in
+        window = rows_of(x, bands.first_in + row_in, axis.size_in)
+        opening = rows_of(gate, (bands.first_byte + byte) * ROWS_PER_BYTE, len(band_up))
+        part = band_down @ pointwise(band_up @ window, opening)
+        found[row : row + bands.rows] = part
+    assert bands.rows_out >= len(expected)
+    np.testing.assert_allclose(found[: len(expected)], expected, rtol=0, atol=1e-10)
+    assert not np.isnan(found).any()
