@@ -3,8 +3,8 @@
     JAX_PLATFORMS=cpu python -m scripts.kernels.gpu
 
 Needs jax-cuda12-plugin and nvidia-cuda-nvcc-cu12. Prints, for each shape class, what a block costs:
-registers of a thread, bytes spilled, shared memory, seconds to compile. Run it in a process of its
-own: what it sets in the environment counts only before JAX starts.
+registers of a thread, bytes spilled, shared memory, seconds to compile; fails if any spills. Run it
+in a process of its own: what it sets in the environment counts only before JAX starts.
 """
 
 import argparse
@@ -194,12 +194,17 @@ def main() -> None:
     arguments = parser.parse_args()
     print("| class | terms | dtype | pass | tile | registers | spilled | shared kB | blocks | s |")
     print("|---|--:|---|---|---|--:|--:|--:|--:|--:|")
+    spilling = []
     for name, dtype in itertools.product(arguments.classes, arguments.dtypes):
         forward = stage_of(CLASSES[name], dtype)
         for mode, label in MODES.items():
             stage = forward.transpose if mode == "read" else forward
             cost = compile_kernel(stage, arguments.batch, arguments.channels, dtype, mode)
             print(_row(name, forward, dtype, label, stage, cost), flush=True)
+            if cost.spilled:
+                spilling.append(f"{name} {dtype} {label}")
+    if spilling:
+        raise SystemExit(f"registers spill to memory in: {', '.join(spilling)}")
 
 
 def _row(name: str, forward: Stage, dtype: str, label: str, stage: Stage, cost: Cost) -> str:

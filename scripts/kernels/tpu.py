@@ -172,8 +172,7 @@ def _print_row(name: str, mode: str, dtype: str, batch: int, channels: int):
     stage = stage_of(name, dtype)
     head = f"{name:11} {dtype:9} {mode:15} {len(stage.down.terms):5}"
     if reason := pallas_tpu.unsupported(stage, dtype, channels):
-        print(f"{head}  {reason}", flush=True)
-        return
+        raise SystemExit(f"{head}: {reason}")
     cost = compiled_cost(stage, mode, batch=batch, channels=channels, dtype=dtype)
     optimal = "-" if cost.optimal_seconds is None else f"{cost.optimal_seconds * 1e6:.1f}"
     # A v5e moves 819 GB/s.

@@ -18,9 +18,12 @@ def snake(x: jax.Array, alpha: jax.Array, beta: jax.Array | None = None) -> jax.
     Periodic inductive bias (Ziyin et al., 2020); with a beta of its own, the vocoder BigVGAN's
     "snakebeta". Both are linear-scale parameters, per channel.
     """
-    beta = alpha if beta is None else beta
-    # The limit alpha -> 0 of the plain form is 0 / 0; a tiny denominator keeps the value finite.
-    return x + jnp.sin(alpha * x) ** 2 / (beta + np.finfo(np.float32).tiny)
+    if beta is None:
+        # Near zero the leading term, so that the limit and its derivatives are finite.
+        tiny = jnp.abs(alpha) < 1e-6
+        periodic = jnp.sin(alpha * x) ** 2 / jnp.where(tiny, 1, alpha)
+        return x + jnp.where(tiny, alpha * x**2, periodic)
+    return x + jnp.sin(alpha * x) ** 2 / beta
 
 
 def polynomial(x: jax.Array, coefficients: jax.Array) -> jax.Array:
@@ -117,12 +120,14 @@ def check(activation: Activation, parameters: tuple, channels: int) -> None:
         )
     for number, parameter in enumerate(parameters):
         shape = jnp.shape(parameter)
-        if shape and shape[-1] not in (1, channels) and not _is_coefficients(activation, shape):
+        allowed = [(1,), (channels,)]
+        if activation == "polynomial":
+            allowed = [shape[:1], *(shape[:1] + end for end in allowed)] if shape else []
+        else:
+            allowed.append(())
+        if shape not in allowed:
+            rows = " (wanted: a row for each coefficient)" if activation == "polynomial" else ""
             raise ValueError(
                 f"parameters[{number}] of activation {activation!r} must broadcast to {channels} "
-                f"channels, got shape {shape}."
+                f"channels, got shape {shape}{rows}."
             )
-
-
-def _is_coefficients(activation: str, shape: tuple[int, ...]) -> bool:
-    return activation == "polynomial" and len(shape) == 1

@@ -92,7 +92,7 @@ def filtered_activation2d(
     """
     if x.ndim < 3:
         raise ValueError(f"x must have shape (..., height, width, channels), got {x.shape}.")
-    _check(x, bias, activation, parameters, boundary, residuals, implementation)
+    _check(x, bias, activation, parameters, clamp, boundary, residuals, implementation)
     top, bottom, left, right = as_padding(padding)
     if bias is not None:
         # Not in 16 bits: the gradient with respect to the bias is a sum over all samples.
@@ -108,12 +108,13 @@ def filtered_activation2d(
     temporary = [axis.size_out for axis in up_axes]
     down_axes = downward.axes(temporary, up=(1, 1), down=downs, padding=((0, 0),) * 2)
     if boundary == "circular":
+        _check_period(up_axes)
         x, up_axes = extended(x, up_axes, "circular")
 
     gain = activations.default_gain(activation) if gain is None else float(gain)
     slope = activations.piecewise_slope(activation, float(slope))
     lead = x.shape[:-3]
-    x = x.reshape(-1, *x.shape[-3:])
+    x = x.reshape(math.prod(lead), *x.shape[-3:])
     if slope is None or upward.learned or downward.learned:
         if implementation == "pallas":
             raise ValueError(
@@ -171,9 +172,11 @@ def filtered_activation1d(
     if x.ndim < 2:
         raise ValueError(f"x must have shape (..., width, channels), got {x.shape}.")
     for name, taps in (("up_filter", up_filter), ("down_filter", down_filter)):
-        if taps is not None and jnp.ndim(taps) != 1:
-            raise ValueError(f"{name} must have shape (taps,), got shape {jnp.shape(taps)}.")
-    pads = (padding, padding) if is_integer(padding) else tuple(padding)
+        shape = () if taps is None else getattr(taps, "shape", None) or np.shape(taps)
+        if taps is not None and len(shape) != 1:
+            raise ValueError(f"{name} must have shape (taps,), got shape {shape}.")
+    pads = tuple(np.ravel(np.asarray(padding, object)))
+    pads = pads * 2 if len(pads) == 1 else pads
     if len(pads) != 2 or not all(map(is_integer, pads)):
         raise ValueError(f"padding must be an integer or (before, after), got {padding!r}.")
     # One row: the vertical axis has no filter and no factor.
@@ -193,7 +196,7 @@ def _along_rows(taps):
     return None if taps is None else (np.ones(1), taps)
 
 
-def _check(x, bias, activation, parameters, boundary, residuals, implementation) -> None:
+def _check(x, bias, activation, parameters, clamp, boundary, residuals, implementation) -> None:
     if not jnp.issubdtype(x.dtype, jnp.floating):
         raise ValueError(f"x must be a floating-point array, got dtype {x.dtype}; cast it first.")
     if bias is not None and jnp.shape(bias) != x.shape[-1:]:
@@ -209,3 +212,16 @@ def _check(x, bias, activation, parameters, boundary, residuals, implementation)
     ):
         if value not in known:
             raise ValueError(f"{name} must be one of {known}, got {value!r}.")
+    if clamp is not None and not clamp > 0:
+        raise ValueError(f"clamp must be positive or None, got {clamp!r}.")
+
+
+def _check_period(axes) -> None:
+    for a, axis in enumerate(axes):
+        first, end = axis.reach
+        if max(-first, end - axis.size_in) > axis.size_in:
+            raise ValueError(
+                f"padding with boundary='circular' must stay within a period of x: axis {a - 3} "
+                f"has {axis.size_in} samples, and {max(-first, end - axis.size_in)} are read "
+                "beyond them; tile x first."
+            )

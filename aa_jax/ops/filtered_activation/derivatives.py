@@ -34,10 +34,19 @@ _filtered.multiple_results = True
 _gated = Primitive("aa_jax_gated_resampling")
 
 
+# Outside of jit as well, the rules of lowering choose by platform.
 _filtered.def_impl(
-    jax.jit(implementations.filtered, static_argnames=("stage", "with_codes", "implementation"))
+    jax.jit(
+        lambda *args, **params: _filtered.bind(*args, **params),
+        static_argnames=("stage", "with_codes", "implementation"),
+    )
 )
-_gated.def_impl(jax.jit(implementations.gated, static_argnames=("stage", "implementation")))
+_gated.def_impl(
+    jax.jit(
+        lambda *args, **params: _gated.bind(*args, **params),
+        static_argnames=("stage", "implementation"),
+    )
+)
 for _platform in (None, "tpu", "cuda"):
     for _primitive, _run in (
         (_filtered, implementations.filtered),

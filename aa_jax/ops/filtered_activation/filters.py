@@ -34,6 +34,10 @@ class Filter:
         pair = taps if isinstance(taps, tuple) else (taps, taps)
         self.learned = any(isinstance(part, jax.Array) for part in pair)
         if self.learned:
+            if len(pair) != 2:
+                raise ValueError(f"{name} as a tuple must hold 2 filters, got {len(pair)}.")
+            if any(jnp.size(part) == 0 for part in pair):
+                raise ValueError(f"{name} must not be empty.")
             if any(jnp.ndim(part) != 1 for part in pair):
                 raise ValueError(
                     f"{name} as a JAX array must be separable, (taps,) or a pair of them, got "
@@ -44,7 +48,7 @@ class Filter:
             self._taps = (vertical * gain, horizontal)
             self._lengths = (vertical.size, horizontal.size)
         else:
-            self._terms = separated(taps, 2, gain=float(gain), dtype=dtype, flip=flip)
+            self._terms = separated(taps, 2, gain=float(gain), dtype=dtype, flip=flip, name=name)
             self._lengths = tuple(len(row) for row in self._terms[0])
 
     def axes(self, sizes, *, up, down, padding) -> list[Axis]:

@@ -39,10 +39,12 @@ def _chosen(implementation, platform, stage, x):
     """
     if implementation in INTERPRETED:
         return _kernels(INTERPRETED[implementation]), {"interpret": True}
+    # Tiles suit caches; accelerators hide latency by width.
+    plain = xla, {"tiled": platform not in _KERNELS}
     if implementation == "xla" or (implementation is None and platform not in _KERNELS):
-        return xla, {}
+        return plain
     if implementation is None and stage.is_pointwise:
-        return xla, {}  # XLA fuses it into its neighbours, which a kernel prevents
+        return plain  # XLA fuses it into its neighbours, which a kernel prevents
     reason = _reason_against(platform, stage, x)
     if reason is None:
         return _kernels(platform), {}
@@ -52,7 +54,7 @@ def _chosen(implementation, platform, stage, x):
             "automatically, or 'xla'"
         )
     _say_once(f"filtered activation falls back to XLA, which is slower: {reason}")
-    return xla, {}
+    return plain
 
 
 def _reason_against(platform, stage: Stage, x) -> str | None:

@@ -1,7 +1,7 @@
 """The filtered activation in plain XLA: the specification, and the fast path on CPU.
 
 The temporary signal is several times the input, and on CPU moving it costs more than filtering it.
-So a large stage runs in bands of rows whose temporaries stay in cache, one image at a time.
+So a large stage runs in tiles, of some rows and channels, whose temporaries stay in cache.
 """
 
 import math
@@ -25,61 +25,56 @@ _LARGEST_OVERLAP = 0.5
 _ALL_CLAMPED = np.uint8(CLAMPED * 0b01010101)
 
 
-def filtered(x: jax.Array, stage: Stage, *, with_codes: bool):
+def filtered(x: jax.Array, stage: Stage, *, with_codes: bool, tiled: bool = True):
     """Returns down(act(up(x))), and with it, if asked, the packed codes; see `Stage`."""
-    bands = _bands(stage, x)
+    bands = _bands(stage, x) if tiled else None
     if bands is None:
         return _filtered(x, stage, with_codes)
-    batch, channels = x.shape[0], x.shape[3]
     x = _rows(x, bands.first_in, bands.rows_in, 0)
-    results = [jnp.zeros((batch, bands.rows_out, stage.out_size[1], channels), x.dtype)]
+    results = [_zeros(x, bands.rows_out, stage.out_size[1], x.dtype)]
     if with_codes:
-        results.append(
-            jnp.zeros((batch, bands.bytes_in, stage.temporary_size[1], channels), np.uint8)
-        )
+        results.append(_zeros(x, bands.bytes_in, stage.temporary_size[1], np.uint8))
 
-    def tile(n, b, c, results):
+    def tile(b, c, results):
         row_out, row_in, byte = bands.starts(b)
-        window = _window(x, n, row_in, c, bands.stage.size[0])
-        parts = jax.tree.leaves(_apart(b, lambda: _filtered(window, bands.stage, with_codes)))
-        y = lax.dynamic_update_slice(results[0], parts[0], (n, row_out, 0, c))
+        window = _window(x, row_in, c, bands.stage.size[0])
+        parts = _apart(lambda x: _filtered(x, bands.stage, with_codes), b, window)
+        y = lax.dynamic_update_slice(results[0], parts[0], (0, row_out, 0, c))
         if not with_codes:
             return [y]
-        return [y, lax.dynamic_update_slice(results[1], parts[1], (n, byte, 0, c))]
+        return [y, lax.dynamic_update_slice(results[1], parts[1], (0, byte, 0, c))]
 
-    results = _over_tiles(tile, batch, bands.count, channels, results)
+    results = _over_tiles(tile, bands.count, x.shape[3], results)
     y = results[0][:, : stage.out_size[0]]
     if not with_codes:
         return y
-    return y, _rows(results[1], -bands.first_byte, stage.codes_shape(batch, channels)[1], 0)
+    return y, _rows(results[1], -bands.first_byte, stage.codes_shape(*y.shape[::3])[1], 0)
 
 
-def gated(v: jax.Array, codes: jax.Array, stage: Stage) -> jax.Array:
+def gated(v: jax.Array, codes: jax.Array, stage: Stage, *, tiled: bool = True) -> jax.Array:
     """Returns down(slopes * up(v)) with the slopes that the packed codes stand for."""
-    bands = _bands(stage, v)
+    bands = _bands(stage, v) if tiled else None
     if bands is None:
         return _gated(v, codes, stage)
-    batch, channels = v.shape[0], v.shape[3]
     v = _rows(v, bands.first_in, bands.rows_in, 0)
     codes = _rows(codes, bands.first_byte, bands.bytes_in, _ALL_CLAMPED)
-    out = jnp.zeros((batch, bands.rows_out, stage.out_size[1], channels), v.dtype)
 
-    def tile(n, b, c, out):
+    def tile(b, c, out):
         row_out, row_in, byte = bands.starts(b)
-        window = _window(v, n, row_in, c, bands.stage.size[0])
-        gate = _window(codes, n, byte, c, bands.bytes_high)
-        part = _apart(b, lambda: _gated(window, gate, bands.stage))
-        return lax.dynamic_update_slice(out, part, (n, row_out, 0, c))
+        window = _window(v, row_in, c, bands.stage.size[0])
+        gate = _window(codes, byte, c, bands.bytes_high)
+        (part,) = _apart(lambda v, codes: _gated(v, codes, bands.stage), b, window, gate)
+        return lax.dynamic_update_slice(out, part, (0, row_out, 0, c))
 
-    out = _over_tiles(tile, batch, bands.count, channels, out)
-    return out[:, : stage.out_size[0]]
+    out = _zeros(v, bands.rows_out, stage.out_size[1], v.dtype)
+    return _over_tiles(tile, bands.count, v.shape[3], out)[:, : stage.out_size[0]]
 
 
 def _bands(stage: Stage, x) -> Bands | None:
     """The bands of a stage, or None where it is small enough to be done at once."""
     down, step = stage.down.axes[0], granularity(stage)
     height, width = stage.temporary_size
-    row_bytes = width * max(x.dtype.itemsize, 4)
+    row_bytes = x.shape[0] * width * max(x.dtype.itemsize, 4)
     whole = height * row_bytes * x.shape[3]
     least_bytes, most_bytes = _TILE_BYTES
     if whole <= 2 * least_bytes:
@@ -91,33 +86,46 @@ def _bands(stage: Stage, x) -> Bands | None:
     return cut(stage, min(rows, -(-down.size_out // step) * step))
 
 
-def _over_tiles(tile, batch: int, bands: int, channels: int, results):
-    """Runs `tile(image, band, first channel, results)` for all of them, in turn."""
+def _over_tiles(tile, bands: int, channels: int, results):
+    """Runs `tile(band, first channel, results)` for all of them, in turn.
+
+    All images go together: a loop over a sharded batch would gather it.
+    """
     blocks = -(-channels // _TILE_CHANNELS)
 
     def run(number, results):
-        n, rest = number // (bands * blocks), number % (bands * blocks)
         # The last block of channels overlaps its neighbour rather than being smaller.
-        c = jnp.minimum(rest % blocks * _TILE_CHANNELS, max(channels - _TILE_CHANNELS, 0))
-        return tile(n, rest // blocks, c, results)
+        c = jnp.minimum(number % blocks * _TILE_CHANNELS, max(channels - _TILE_CHANNELS, 0))
+        return tile(number // blocks, c, results)
 
-    return lax.fori_loop(0, batch * bands * blocks, run, results)
-
-
-def _window(x, n, row, channel, rows: int):
-    size = (1, rows, x.shape[2], min(x.shape[3], _TILE_CHANNELS))
-    return lax.dynamic_slice(x, (n, row, 0, channel), size)
+    return lax.fori_loop(0, bands * blocks, run, results)
 
 
-def _apart(number, function):
+def _window(x, row, channel, rows: int):
+    size = (x.shape[0], rows, x.shape[2], min(x.shape[3], _TILE_CHANNELS))
+    return lax.dynamic_slice(x, (0, row, 0, channel), size)
+
+
+def _apart(function, number, *operands) -> list[jax.Array]:
     """Runs `function` behind a branch that is always taken.
 
     Otherwise XLA fuses the last filter pass into the update of the result, which it then computes
     sample by sample with the cases of every border: three times slower, on one core.
     """
-    shapes = jax.eval_shape(function)
+    shapes = jax.tree.leaves(jax.eval_shape(function, *operands))
     return lax.cond(
-        number >= 0, function, lambda: jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
+        number >= 0,
+        lambda *operands: jax.tree.leaves(function(*operands)),
+        lambda x, *_: [_zeros(x, *s.shape[1:3], s.dtype) for s in shapes],
+        *operands,
+    )
+
+
+def _zeros(like, height: int, width: int, dtype):
+    """Zeros, sharded over a mesh as the images and channels of `like` are."""
+    nothing = like[:, :0, :0].astype(dtype)
+    return lax.pad(
+        nothing, np.zeros((), dtype), ((0, 0, 0), (height, 0, 0), (width, 0, 0), (0, 0, 0))
     )
 
 

@@ -23,7 +23,7 @@ def filter_shape(taps: Taps) -> tuple[int, int]:
     return shape if len(shape) == 2 else shape * 2
 
 
-def separated(taps: Taps, spatial: int, *, gain: float, dtype, flip: bool):
+def separated(taps: Taps, spatial: int, *, gain: float, dtype, flip: bool, name: str = "taps"):
     """Returns the filter as hashable separable terms in correlation order.
 
     Args:
@@ -32,6 +32,7 @@ def separated(taps: Taps, spatial: int, *, gain: float, dtype, flip: bool):
       gain: factor on the whole filter.
       dtype: of the signal; full filters are factorised to its rounding.
       flip: reverse the taps.
+      name: what errors call it.
 
     Raises:
       ValueError: if `taps` is malformed or traced.
@@ -43,14 +44,15 @@ def separated(taps: Taps, spatial: int, *, gain: float, dtype, flip: bool):
     elif isinstance(taps, tuple):
         if len(taps) != 2 or spatial != 2:
             raise ValueError(
-                f"taps as a tuple must be (vertical taps, horizontal taps), got {len(taps)} items."
+                f"{name} as a tuple must be (vertical taps, horizontal taps), got {len(taps)} "
+                "items."
             )
-        key = LowRank(_row("taps[0]", taps[0])[None], _row("taps[1]", taps[1])[None])
+        key = LowRank(_row(f"{name}[0]", taps[0])[None], _row(f"{name}[1]", taps[1])[None])
     else:
-        array = _host("taps", taps)
+        array = _host(name, taps)
         if array.ndim == 2:
             return _full_terms(array.tobytes(), array.shape, gain, factor_tolerance(dtype), flip)
-        row = _row("taps", array)
+        row = _row(name, array)
         if spatial == 1:
             return ((_frozen(row * gain, flip),),)
         key = LowRank(row[None], row[None])

@@ -437,8 +437,7 @@ def test_bad_signals_are_named(x, options, message):
         ),
     ],
 )
-@pytest.mark.xfail(strict=True, reason="not named yet")
-def test_bad_input_that_is_not_named_yet(operator, x, options, message):
+def test_more_bad_input_is_named(operator, x, options, message):
     with pytest.raises(ValueError, match=message):
         operator(jnp.asarray(x), **options)
 

@@ -134,7 +134,6 @@ def mesh():
     return jax.make_mesh((8,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
 
 
-@pytest.mark.xfail(strict=True, raises=TypeError, reason="zeros in bands don't vary over the mesh")
 def test_bands_under_shard_map(rng, few_rows, mesh):
     x = jnp.asarray(rng.normal(size=(8, 15, 4, 2)), jnp.float32)
     whole = jax.jit(gradient)(x)
@@ -154,12 +153,8 @@ def test_bands_of_a_sharded_batch(rng, few_rows, mesh):
 @pytest.mark.parametrize(
     "shape",
     [
-        pytest.param(
-            (0, 64, 64, 8), marks=pytest.mark.xfail(strict=True, reason="slices an empty batch")
-        ),
-        pytest.param(
-            (2, 8, 8, 0), marks=pytest.mark.xfail(strict=True, reason="divides by 0 channels")
-        ),
+        (0, 64, 64, 8),
+        (2, 8, 8, 0),
         (0, 8, 8, 2),
     ],
 )
