@@ -5,8 +5,10 @@ import torch
 from torch.nn import functional as F
 
 
-def tensors(array: np.ndarray) -> torch.Tensor:
-    """NHWC array to contiguous NCHW tensor, PyTorch's own layout."""
+def tensors(array: np.ndarray, *, channels_last: bool = False) -> torch.Tensor:
+    """NHWC array to a (N, C, H, W) tensor, in PyTorch's own memory layout or channels last."""
+    if channels_last:
+        return torch.from_numpy(array.copy()).permute(0, 3, 1, 2)
     return torch.from_numpy(np.moveaxis(array, -1, 1).copy())
 
 

@@ -114,7 +114,10 @@ def cases(names, *, with_xla: bool):
                     cost = cost or measured
                 for rival, maker in peers.items():
                     run = maker(channels=shape[-1])
-                    rivals[rival] = _torch_run(run, arrays, cotangent, direction)
+                    for layout, last in (("", False), (" NHWC", True)):
+                        rivals[rival + layout] = _torch_run(
+                            run, arrays, cotangent, direction, channels_last=last
+                        )
                 _check(rivals)
                 yield f"{name} {shape} {direction}", rivals, *cost
 
@@ -127,11 +130,12 @@ def _with_gradient(function):
     return run
 
 
-def _torch_run(run, arrays, cotangent, direction):
+def _torch_run(run, arrays, cotangent, direction, *, channels_last: bool):
     import torch
 
-    from scripts.benchmarks.peers_torch import tensors
+    from scripts.benchmarks import peers_torch
 
+    tensors = functools.partial(peers_torch.tensors, channels_last=channels_last)
     inputs = [tensors(array) for array in arrays]
     if direction == "forward":
 

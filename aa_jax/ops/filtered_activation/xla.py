@@ -10,6 +10,7 @@ import jax
 import numpy as np
 from jax import lax, numpy as jnp
 
+from aa_jax.ops.apart import apart, zeros_beside
 from aa_jax.ops.filtered_activation.bands import Bands, cut, granularity
 from aa_jax.ops.filtered_activation.piecewise import CLAMPED, pack, unpack
 from aa_jax.ops.filtered_activation.stage import Stage
@@ -31,14 +32,14 @@ def filtered(x: jax.Array, stage: Stage, *, with_codes: bool, tiled: bool = True
     if bands is None:
         return _filtered(x, stage, with_codes)
     x = _rows(x, bands.first_in, bands.rows_in, 0)
-    results = [_zeros(x, bands.rows_out, stage.out_size[1], x.dtype)]
+    results = [zeros_beside(x, (bands.rows_out, stage.out_size[1]), x.dtype)]
     if with_codes:
-        results.append(_zeros(x, bands.bytes_in, stage.temporary_size[1], np.uint8))
+        results.append(zeros_beside(x, (bands.bytes_in, stage.temporary_size[1]), np.uint8))
 
     def tile(b, c, results):
         row_out, row_in, byte = bands.starts(b)
         window = _window(x, row_in, c, bands.stage.size[0])
-        parts = _apart(lambda x: _filtered(x, bands.stage, with_codes), b, window)
+        parts = apart(lambda x: jax.tree.leaves(_filtered(x, bands.stage, with_codes)), window)
         y = lax.dynamic_update_slice(results[0], parts[0], (0, row_out, 0, c))
         if not with_codes:
             return [y]
@@ -63,10 +64,10 @@ def gated(v: jax.Array, codes: jax.Array, stage: Stage, *, tiled: bool = True) -
         row_out, row_in, byte = bands.starts(b)
         window = _window(v, row_in, c, bands.stage.size[0])
         gate = _window(codes, byte, c, bands.bytes_high)
-        (part,) = _apart(lambda v, codes: _gated(v, codes, bands.stage), b, window, gate)
+        (part,) = apart(lambda v, codes: [_gated(v, codes, bands.stage)], window, gate)
         return lax.dynamic_update_slice(out, part, (0, row_out, 0, c))
 
-    out = _zeros(v, bands.rows_out, stage.out_size[1], v.dtype)
+    out = zeros_beside(v, (bands.rows_out, stage.out_size[1]), v.dtype)
     return _over_tiles(tile, bands.count, v.shape[3], out)[:, : stage.out_size[0]]
 
 
@@ -104,29 +105,6 @@ def _over_tiles(tile, bands: int, channels: int, results):
 def _window(x, row, channel, rows: int):
     size = (x.shape[0], rows, x.shape[2], min(x.shape[3], _TILE_CHANNELS))
     return lax.dynamic_slice(x, (0, row, 0, channel), size)
-
-
-def _apart(function, number, *operands) -> list[jax.Array]:
-    """Runs `function` behind a branch that is always taken.
-
-    Otherwise XLA fuses the last filter pass into the update of the result, which it then computes
-    sample by sample with the cases of every border: three times slower, on one core.
-    """
-    shapes = jax.tree.leaves(jax.eval_shape(function, *operands))
-    return lax.cond(
-        number >= 0,
-        lambda *operands: jax.tree.leaves(function(*operands)),
-        lambda x, *_: [_zeros(x, *s.shape[1:3], s.dtype) for s in shapes],
-        *operands,
-    )
-
-
-def _zeros(like, height: int, width: int, dtype):
-    """Zeros, sharded over a mesh as the images and channels of `like` are."""
-    nothing = like[:, :0, :0].astype(dtype)
-    return lax.pad(
-        nothing, np.zeros((), dtype), ((0, 0, 0), (height, 0, 0), (width, 0, 0), (0, 0, 0))
-    )
 
 
 def _rows(x, first: int, count: int, fill):

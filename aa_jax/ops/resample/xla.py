@@ -5,14 +5,21 @@ innermost index is the channel. Where the filter is long for the signal, a produ
 matrix of the axis is faster. XLA's own grouped and dilated convolutions are 10 to 100 times slower
 on CPU.
 
+An axis that grows takes each shifted slice once, times the taps of all phases: so the phases come
+out interleaved. Its passes are kept apart, or XLA would compute the first again for every tap of
+the second.
+
 Padding is never a pass of its own over a large array. An axis that grows is padded in front of
 the first pass, when the array is smallest. Any other axis is computed in three parts, of which
 only the outer two, next to the borders, read a padded strip.
 """
 
+import functools
+
 import numpy as np
 from jax import lax, numpy as jnp
 
+from aa_jax.ops.apart import apart
 from aa_jax.ops.resample.geometry import Axis, Resample
 
 
@@ -45,14 +52,22 @@ def _span(x, dim: int, start: int, stop: int):
 def _separable(x, axes: tuple[Axis, ...], terms):
     # The axis that shrinks most (or grows least) goes first: less to read for the others.
     order = sorted(range(len(axes)), key=lambda a: axes[a].size_out / axes[a].size_in)
-    signals = [x] * len(terms)
-    for a in order[:-1]:
-        signals = [
-            _along([signal], axes[a], a + 1, [term[a]])
-            for signal, term in zip(signals, terms, strict=True)
-        ]
+    *before, last = order
+
+    def columns(x):
+        signals = [x] * len(terms)
+        for a in before:
+            signals = [
+                _along([signal], axes[a], a + 1, [term[a]])
+                for signal, term in zip(signals, terms, strict=True)
+            ]
+        return signals
+
+    if before and not _in_parts(axes[last]):
+        signals = lax.platform_dependent(x, cpu=functools.partial(apart, columns), default=columns)
+    else:
+        signals = columns(x)
     # The terms meet in the last pass, so that its result is written once.
-    last = order[-1]
     return _along(signals, axes[last], last + 1, [term[last] for term in terms])
 
 
@@ -94,12 +109,27 @@ def _slices(signals, axis: Axis, dim: int, taps, phase: int, periods: int, first
 
 
 def _interleaved_along(signals, axis: Axis, dim: int, taps):
-    """One axis of signals that are padded already: a sum of slices for each phase."""
+    """One axis of signals that are padded already: a sum of slices times the taps of all phases."""
     first, _ = axis.whole_reach
-    sums = [_slices(signals, axis, dim, taps, p, axis.periods, first) for p in range(axis.phases)]
-    y = jnp.stack(sums, dim + 1)
-    y = y.reshape(*y.shape[:dim], axis.periods * axis.phases, *y.shape[dim + 2 :])
+    total = 0.0
+    for x, row in zip(signals, taps, strict=True):
+        for sample, column in _taps_by_sample(axis, row).items():
+            start = sample - first
+            limit = start + (axis.periods - 1) * axis.stride + 1
+            part = lax.slice_in_dim(x, start, limit, axis.stride, axis=dim)
+            column = np.asarray(column, x.dtype).reshape(-1, *(1,) * (x.ndim - dim - 1))
+            total = total + jnp.expand_dims(part, dim + 1) * column
+    y = total.reshape(*x.shape[:dim], axis.periods * axis.phases, *x.shape[dim + 1 :])
     return lax.slice_in_dim(y, 0, axis.size_out, axis=dim)
+
+
+def _taps_by_sample(axis: Axis, taps) -> dict[int, list[float]]:
+    """For each input sample that a period reads, its tap in every phase."""
+    columns = {}
+    for phase in range(axis.phases):
+        for k, sample in axis.taps_of_phase(phase):
+            columns.setdefault(sample, [0.0] * axis.phases)[phase] = taps[k]
+    return columns
 
 
 def _parts_along(signals, axis: Axis, dim: int, taps):
