@@ -8,23 +8,8 @@ filters and paddings follow from them.
 import math
 from typing import NamedTuple
 
-from aa_jax.models.alias_free.layer_spec import (
-    FilterDesign,
-    GeneratorPlan,
-    LayerSpec,
-    Size,
-    describe,
-)
-
-__all__ = [
-    "FilterDesign",
-    "GeneratorPlan",
-    "LayerSpec",
-    "config_r",
-    "config_t",
-    "describe",
-    "generator_plan",
-]
+from aa_jax.models.alias_free.layer_spec import FilterDesign, GeneratorPlan, LayerSpec, Size
+from aa_jax.ops.pad import is_integer
 
 
 def config_t(resolution: int | Size, **options) -> GeneratorPlan:
@@ -241,13 +226,9 @@ def _padding(size_in: int, size_out: int, up: int, down: int, taps: int) -> tupl
     return before, total - before
 
 
-def _is_integer(value) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
 def _as_resolution(resolution) -> Size:
-    size = (resolution, resolution) if _is_integer(resolution) else resolution
-    if not (isinstance(size, (tuple, list)) and len(size) == 2 and all(map(_is_integer, size))):
+    size = (resolution, resolution) if is_integer(resolution) else resolution
+    if not (isinstance(size, (tuple, list)) and len(size) == 2 and all(map(is_integer, size))):
         raise ValueError(f"resolution must be an integer or (height, width), got {resolution!r}.")
     unit = min(size)
     if unit < 16 or unit & (unit - 1):
@@ -267,7 +248,7 @@ def _check_counts(options: dict) -> None:
         "num_layers": 2,
     }
     for name, low in least.items():
-        if not (_is_integer(options[name]) and options[name] >= low):
+        if not (is_integer(options[name]) and options[name] >= low):
             raise ValueError(f"{name} must be an integer from {low} on, got {options[name]!r}.")
     if options["num_critical"] >= options["num_layers"]:
         raise ValueError(

@@ -24,7 +24,7 @@ def filtered_activation(x: jax.Array, *, stage: Stage, implementation: str | Non
     Args:
       x: signal, floating.
       stage: what to do; static.
-      implementation: a name that `implementations.run` knows.
+      implementation: one of `implementations.IMPLEMENTATIONS`.
     """
     return _filtered.bind(x, stage=stage, with_codes=False, implementation=implementation)[0]
 

@@ -33,19 +33,16 @@ class PiecewiseLinear:
 
     def value(self, u: jax.Array) -> jax.Array:
         """The activation, same shape and dtype."""
-        v = u * self.gain
-        if self.slope != 1.0:
-            v = jnp.where(self._negative(u), v * self.slope, v)
-        return clamped(v, self.clamp)
+        return clamped(self._unclamped(u), self.clamp)
 
     def codes(self, u: jax.Array) -> jax.Array:
         """PASS, NEGATIVE (the sign bit, so that +0 passes) or CLAMPED (strictly beyond), uint8."""
         codes = jnp.zeros(u.shape, jnp.uint8)
         if self.slope != 1.0:
-            codes = self._negative(u).astype(jnp.uint8)
+            codes = jnp.signbit(u).astype(jnp.uint8)
         if self.clamp is not None:
-            slopes = jnp.where(codes == NEGATIVE, self.gain * self.slope, self.gain)
-            codes = jnp.where(jnp.abs(u * slopes) > self.clamp, jnp.uint8(CLAMPED), codes)
+            beyond = jnp.abs(self._unclamped(u)) > self.clamp
+            codes = jnp.where(beyond, jnp.uint8(CLAMPED), codes)
         return codes
 
     def slopes_of(self, codes: jax.Array, dtype) -> jax.Array:
@@ -53,9 +50,9 @@ class PiecewiseLinear:
         slopes = jnp.where(codes == NEGATIVE, self.gain * self.slope, self.gain)
         return jnp.where(codes == CLAMPED, 0.0, slopes).astype(dtype)
 
-    @staticmethod
-    def _negative(u):
-        return jnp.signbit(u)
+    def _unclamped(self, u):
+        v = u * self.gain
+        return v if self.slope == 1.0 else jnp.where(jnp.signbit(u), v * self.slope, v)
 
 
 def clamped(v: jax.Array, clamp: float | None) -> jax.Array:

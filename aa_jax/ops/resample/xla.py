@@ -90,45 +90,37 @@ def prefers_product(axis: Axis) -> bool:
     return slices >= 8 and 8 * slices >= 3 * axis.size_in
 
 
-def _slices(signals, axis: Axis, dim: int, taps, phase: int, periods: int, first: int):
-    """Sums the slices of one phase over some periods; signals start at sample `first`."""
-    total = None
-    for x, row in zip(signals, taps, strict=True):
-        for k, sample in axis.taps_of_phase(phase):
-            if row[k] == 0.0:
-                continue
-            start = sample - first
-            limit = start + (periods - 1) * axis.stride + 1
-            part = lax.slice_in_dim(x, start, limit, axis.stride, axis=dim)
-            part = part * np.asarray(row[k], x.dtype)
-            total = part if total is None else total + part
-    if total is None:
-        x = signals[0]
-        return jnp.zeros((*x.shape[:dim], periods, *x.shape[dim + 1 :]), x.dtype)
-    return total
+def _slice(x, axis: Axis, dim: int, sample: int, periods: int):
+    """What a tap reads in some periods, if in the first it reads `sample` of `x`."""
+    return lax.slice_in_dim(x, sample, sample + (periods - 1) * axis.stride + 1, axis.stride, dim)
+
+
+def _nothing_along(x, dim: int, size: int):
+    return jnp.zeros((*x.shape[:dim], size, *x.shape[dim + 1 :]), x.dtype)
 
 
 def _interleaved_along(signals, axis: Axis, dim: int, taps):
     """One axis of signals that are padded already: a sum of slices times the taps of all phases."""
     first, _ = axis.whole_reach
-    total = 0.0
+    parts = []
     for x, row in zip(signals, taps, strict=True):
         for sample, column in _taps_by_sample(axis, row).items():
-            start = sample - first
-            limit = start + (axis.periods - 1) * axis.stride + 1
-            part = lax.slice_in_dim(x, start, limit, axis.stride, axis=dim)
-            column = np.asarray(column, x.dtype).reshape(-1, *(1,) * (x.ndim - dim - 1))
-            total = total + jnp.expand_dims(part, dim + 1) * column
-    y = total.reshape(*x.shape[:dim], axis.periods * axis.phases, *x.shape[dim + 1 :])
+            part = jnp.expand_dims(_slice(x, axis, dim, sample - first, axis.periods), dim + 1)
+            parts.append(part * np.asarray(column, x.dtype).reshape(-1, *(1,) * (x.ndim - dim - 1)))
+    if not parts:
+        return _nothing_along(signals[0], dim, axis.size_out)
+    y = sum(parts[1:], parts[0])
+    y = y.reshape(*y.shape[:dim], axis.periods * axis.phases, *y.shape[dim + 2 :])
     return lax.slice_in_dim(y, 0, axis.size_out, axis=dim)
 
 
 def _taps_by_sample(axis: Axis, taps) -> dict[int, list[float]]:
-    """For each input sample that a period reads, its tap in every phase."""
+    """For each input sample that a period makes use of, its tap in every phase."""
     columns = {}
     for phase in range(axis.phases):
         for k, sample in axis.taps_of_phase(phase):
-            columns.setdefault(sample, [0.0] * axis.phases)[phase] = taps[k]
+            if taps[k] != 0.0:
+                columns.setdefault(sample, [0.0] * axis.phases)[phase] = taps[k]
     return columns
 
 
@@ -136,9 +128,8 @@ def _parts_along(signals, axis: Axis, dim: int, taps):
     """One axis without upsampling: outputs next to either border, and those in between."""
     if taps == [(1.0,)] and axis.stride == 1 and axis.reach == (0, axis.size_in):
         return signals[0]
-    if not axis.taps_of_phase(0):
-        x = signals[0]
-        return jnp.zeros((*x.shape[:dim], axis.size_out, *x.shape[dim + 1 :]), x.dtype)
+    if not any(_taps_by_sample(axis, row) for row in taps):
+        return _nothing_along(signals[0], dim, axis.size_out)
     first, end = axis.reach
     head = min(max(-(first // axis.stride), 0), axis.size_out)
     tail = min(max(-((axis.size_in - end) // axis.stride), 0), axis.size_out - head)
@@ -151,8 +142,13 @@ def _parts_along(signals, axis: Axis, dim: int, taps):
         if count:
             start = first + done * axis.stride
             stop = end - (axis.size_out - done - count) * axis.stride
-            strips = [_span(x, dim, start, stop) for x in signals]
-            parts.append(_slices(strips, axis, dim, taps, 0, count, first))
+            total = 0.0
+            for x, row in zip(signals, taps, strict=True):
+                strip = _span(x, dim, start, stop)
+                for sample, (tap,) in _taps_by_sample(axis, row).items():
+                    part = _slice(strip, axis, dim, sample - first, count)
+                    total = total + part * np.asarray(tap, x.dtype)
+            parts.append(total)
             done += count
     return lax.concatenate(parts, dim)
 
