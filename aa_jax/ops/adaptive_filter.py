@@ -11,7 +11,7 @@ from typing import Literal
 import jax
 from jax import numpy as jnp
 
-from aa_jax.ops.linear import apply_bilinear
+from aa_jax.ops.linear import TrilinearForm, apply_bilinear
 from aa_jax.ops.pad import Mode, check_mode, pad2d
 
 Normalization = Literal["joint", "per_group"]
@@ -106,7 +106,7 @@ def _check(x, filters, size: int, stride: int) -> int:
 
 
 @dataclasses.dataclass(frozen=True)
-class AdaptiveFilter:
+class AdaptiveFilter(TrilinearForm):
     """The trilinear form sum(y * filtered(x, w)) of padded input, filters and output.
 
     `first` and `second` name two of "x", "w" and "y"; `apply` takes those two and returns the
@@ -117,25 +117,11 @@ class AdaptiveFilter:
     groups: int
     size: int
     stride: int
-    first: str = "x"
-    second: str = "w"
+    first: str = dataclasses.field(default="x", kw_only=True)
+    second: str = dataclasses.field(default="w", kw_only=True)
 
+    roles = "xwy"
     shares_batch = True
-
-    @property
-    def third(self) -> str:
-        """What `apply` returns."""
-        return next(role for role in "xwy" if role not in (self.first, self.second))
-
-    @property
-    def transpose_first(self) -> "AdaptiveFilter":
-        """(cotangent, second argument) -> gradient of the first."""
-        return dataclasses.replace(self, first=self.third)
-
-    @property
-    def transpose_second(self) -> "AdaptiveFilter":
-        """(cotangent, first argument) -> gradient of the second."""
-        return dataclasses.replace(self, first=self.third, second=self.first)
 
     def apply(self, a, b):
         """Computes the third from the first and the second; in float32 or better."""

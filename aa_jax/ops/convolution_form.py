@@ -9,6 +9,8 @@ import dataclasses
 
 from jax import lax, numpy as jnp
 
+from aa_jax.ops.linear import TrilinearForm
+
 _DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 # Of unfolded patches at a time; measured best between 2 and 4 MiB for sides from 8 to 224.
 _CHUNK_BYTES = 4 * 2**20
@@ -47,7 +49,7 @@ def output_size(sizes, taps, strides, sides) -> tuple[int, ...]:
 
 
 @dataclasses.dataclass(frozen=True)
-class Convolution:
+class Convolution(TrilinearForm):
     """The trilinear form sum(y * convolution(x, k)) of signal, kernel and output.
 
     `first` and `second` name two of "x", "k" and "y"; `apply` takes those two and returns the
@@ -58,26 +60,11 @@ class Convolution:
     taps: tuple[int, int]
     strides: tuple[int, int]
     sides: tuple[tuple[int, int], tuple[int, int]]
-    first: str = "x"
-    second: str = "k"
+    first: str = dataclasses.field(default="x", kw_only=True)
+    second: str = dataclasses.field(default="k", kw_only=True)
 
-    # The kernel has no batch axis.
-    shares_batch = False
-
-    @property
-    def third(self) -> str:
-        """What `apply` returns."""
-        return next(role for role in "xky" if role not in (self.first, self.second))
-
-    @property
-    def transpose_first(self) -> "Convolution":
-        """(cotangent, second argument) -> gradient of the first."""
-        return dataclasses.replace(self, first=self.third)
-
-    @property
-    def transpose_second(self) -> "Convolution":
-        """(cotangent, first argument) -> gradient of the second."""
-        return dataclasses.replace(self, first=self.third, second=self.first)
+    roles = "xky"
+    shares_batch = False  # the kernel has no batch axis
 
     def apply(self, a, b):
         """Computes the third from the first and the second."""

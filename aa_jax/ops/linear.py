@@ -6,7 +6,8 @@ their transpose, in any order of forward and reverse mode, and vectorised by fol
 axis into the batch axis.
 """
 
-from typing import Protocol, Self, runtime_checkable
+import dataclasses
+from typing import ClassVar, Protocol, Self, runtime_checkable
 
 import jax
 from jax import lax, numpy as jnp
@@ -70,15 +71,24 @@ def _transpose(cotangent, x, *, linear_map):
     return [apply_linear(linear_map.transpose, cotangent)]
 
 
-def _batch(args, dims, *, linear_map):
-    (x,), (dim,) = args, dims
-    x = jnp.moveaxis(x, dim, 0)
-    y = apply_linear(linear_map, x.reshape(-1, *x.shape[2:]))
-    return y.reshape(*x.shape[:2], *y.shape[1:]), 0
+def folding(primitive: Primitive):
+    """The rule of `vmap` for arrays with a leading batch axis: the mapped axis joins the batch."""
+
+    def rule(args, dims, **params):
+        size = next(v.shape[d] for v, d in zip(args, dims, strict=True) if d is not None)
+        folded = []
+        for v, dim in zip(args, dims, strict=True):
+            v = jnp.broadcast_to(v, (size, *v.shape)) if dim is None else jnp.moveaxis(v, dim, 0)
+            folded.append(v.reshape(-1, *v.shape[2:]))
+        outs = primitive.bind(*folded, **params)
+        unfolded = jax.tree.map(lambda out: out.reshape(size, -1, *out.shape[1:]), outs)
+        return unfolded, [0] * len(outs) if primitive.multiple_results else 0
+
+    return rule
 
 
 ad.deflinear2(_linear_map, _transpose)
-batching.primitive_batchers[_linear_map] = _batch
+batching.primitive_batchers[_linear_map] = folding(_linear_map)
 mlir.register_lowering(_linear_map, mlir.lower_fun(_implementation, multiple_results=False))
 
 
@@ -105,6 +115,35 @@ class BilinearMap(Protocol):
     def transpose_second(self) -> Self:
         """The bilinear map (c, a) -> gradient of T with respect to b."""
         ...
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrilinearForm:
+    """Base of the bilinear maps that one trilinear form of three arrays makes.
+
+    `first` and `second` name what `apply` takes, each a letter of `roles`; it returns the form's
+    gradient with respect to the third.
+    """
+
+    roles: ClassVar[str]
+
+    first: str
+    second: str
+
+    @property
+    def third(self) -> str:
+        """What `apply` returns."""
+        return next(role for role in self.roles if role not in (self.first, self.second))
+
+    @property
+    def transpose_first(self) -> Self:
+        """(cotangent, second argument) -> gradient of the first."""
+        return dataclasses.replace(self, first=self.third)
+
+    @property
+    def transpose_second(self) -> Self:
+        """(cotangent, first argument) -> gradient of the second."""
+        return dataclasses.replace(self, first=self.third, second=self.first)
 
 
 _bilinear_map = Primitive("aa_jax_bilinear_map")
@@ -163,13 +202,7 @@ def _transpose_second(cotangent, a, b, *, bilinear_map):
 def _bilinear_batch(args, dims, *, bilinear_map):
     if not bilinear_map.shares_batch:
         return jax.vmap(bilinear_map.apply, in_axes=dims)(*args), 0
-    size = next(v.shape[d] for v, d in zip(args, dims, strict=True) if d is not None)
-    moved = []
-    for v, dim in zip(args, dims, strict=True):
-        v = jnp.broadcast_to(v, (size, *v.shape)) if dim is None else jnp.moveaxis(v, dim, 0)
-        moved.append(v.reshape(-1, *v.shape[2:]))
-    y = apply_bilinear(bilinear_map, *moved)
-    return y.reshape(size, -1, *y.shape[1:]), 0
+    return folding(_bilinear_map)(args, dims, bilinear_map=bilinear_map)
 
 
 ad.defbilinear(_bilinear_map, _transpose_first, _transpose_second)

@@ -10,12 +10,12 @@ import functools
 
 import jax
 import numpy as np
-from jax import numpy as jnp
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
 from aa_jax.ops.filtered_activation import implementations
 from aa_jax.ops.filtered_activation.stage import Stage
+from aa_jax.ops.linear import folding
 
 
 def filtered_activation(x: jax.Array, *, stage: Stage, implementation: str | None) -> jax.Array:
@@ -120,20 +120,5 @@ ad.primitive_jvps[_gated] = _gated_jvp
 ad.primitive_transposes[_gated] = _gated_transpose
 
 
-def _batched(primitive):
-    def rule(args, dims, **params):
-        size = next(a.shape[d] for a, d in zip(args, dims, strict=True) if d is not None)
-        folded = []
-        for a, d in zip(args, dims, strict=True):
-            a = jnp.broadcast_to(a, (size, *a.shape)) if d is None else jnp.moveaxis(a, d, 0)
-            folded.append(a.reshape(-1, *a.shape[2:]))
-        out = primitive.bind(*folded, **params)
-        if primitive.multiple_results:
-            return [o.reshape(size, -1, *o.shape[1:]) for o in out], [0] * len(out)
-        return out.reshape(size, -1, *out.shape[1:]), 0
-
-    return rule
-
-
-batching.primitive_batchers[_filtered] = _batched(_filtered)
-batching.primitive_batchers[_gated] = _batched(_gated)
+batching.primitive_batchers[_filtered] = folding(_filtered)
+batching.primitive_batchers[_gated] = folding(_gated)

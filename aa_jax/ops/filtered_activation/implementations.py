@@ -60,8 +60,6 @@ def _chosen(implementation, platform, stage, x):
 def _reason_against(platform, stage: Stage, x) -> str | None:
     if platform not in _KERNELS:
         return f"there are kernels for TPU and NVIDIA GPUs, not for {platform or 'this platform'}"
-    if x.dtype == "float64":
-        return "the kernels compute in float32, and x is float64"
     if platform == "cuda" and (capability := _oldest_gpu()) < 9.0:
         return (
             f"the kernel needs compute capability 9.0 (Hopper) or newer, this GPU has {capability}"
