@@ -3,10 +3,10 @@
     python scripts/benchmark.py resample blur_pool adaptive resnet50
     python scripts/benchmark.py filtered_activation --config r --resolution 256 --output results
 
-Rivals run in turn, each round on another input; printed are medians over the rounds, the ratio
-to ours (median and quartile spread of the rounds' own ratios, so that a slow spell of the machine
-hits both sides), compilation time and memory for temporaries. PyTorch is measured where it can be
-imported; the library does not need it.
+Rivals take turns: each runs on changing inputs, 50 ms to settle and 50 ms measured, at least once.
+Printed are medians over the rounds, the ratio to ours (median and quartile spread of the rounds'
+own ratios, so that a slow spell of the machine hits both sides), compilation time and memory for
+temporaries. PyTorch is measured where it can be imported; the library does not need it.
 """
 
 import argparse

@@ -1,13 +1,14 @@
 """Keeping XLA's CPU compiler from fusing what is faster apart."""
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Sequence
 
 import jax
 import numpy as np
 from jax import lax, numpy as jnp
 
 
-def apart(function: Callable, *operands: jax.Array) -> list[jax.Array]:
+def apart(function: Callable, *operands: jax.Array, after: Sequence[jax.Array] = ()) -> list:
     """Runs `function` behind a branch that is always taken, so that its results are written out.
 
     XLA on CPU drops optimization barriers, and fuses a filter pass into the next one, which then
@@ -18,6 +19,7 @@ def apart(function: Callable, *operands: jax.Array) -> list[jax.Array]:
       function: of the operands; returns a list of arrays (batch, *spatial, channels) with the batch
         and channels of the first operand.
       *operands: arrays (batch, *spatial, channels).
+      after: arrays to be computed before.
 
     Returns:
       What `function` returns.
@@ -27,9 +29,10 @@ def apart(function: Callable, *operands: jax.Array) -> list[jax.Array]:
     if not first.size:
         return function(*operands)
     # Always true, but XLA doesn't work it out. From the middle: it does know the zeros of padding.
-    sample = first[tuple(size // 2 for size in first.shape)]
+    samples = [x[tuple(size // 2 for size in x.shape)] for x in (first, *after)]
+    always = [(sample <= np.inf) | jnp.isnan(sample) for sample in samples]
     return lax.cond(
-        (sample <= np.inf) | jnp.isnan(sample),
+        functools.reduce(jnp.logical_and, always),
         function,
         lambda x, *_: [zeros_beside(x, shape.shape[1:-1], shape.dtype) for shape in shapes],
         *operands,

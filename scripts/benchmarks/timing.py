@@ -7,10 +7,13 @@ from collections.abc import Callable
 
 import jax
 
+# Seconds of a rival's turn: first uncounted, then counted, at least one run each.
+_SETTLE, _COUNTED = 0.05, 0.05
+
 
 @dataclasses.dataclass(frozen=True)
 class Timing:
-    """Milliseconds of one implementation over the rounds, in order."""
+    """Milliseconds of one implementation in each round, in order."""
 
     wall: list[float]
     cpu: list[float]
@@ -25,26 +28,39 @@ class Timing:
 
 
 def measure(rivals: dict[str, Callable[[int], object]], *, rounds: int) -> dict[str, Timing]:
-    """Runs every rival twice a round, in turn; the second run is measured.
+    """Gives every rival its turn in each round, and times it once it has settled.
+
+    Short runs are repeated. For some 50 ms after a change of rivals, worker threads of the one
+    before still spin on a core, caches hold its arrays, and the scheduler has the new one's threads
+    share a core: twice the time of a run of a millisecond.
 
     Args:
-      rivals: functions of the round's number (to choose a fresh input by) that return when their
-        work is done.
-      rounds: measured rounds.
+      rivals: functions of a number (to choose a fresh input by) that return when their work is
+        done.
+      rounds: how many turns each gets.
 
     Returns:
-      Wall and process-CPU milliseconds of each rival.
+      For each rival and round, the median wall and mean process-CPU milliseconds of a run.
     """
     results = {name: Timing([], []) for name in rivals}
-    for number in range(1, rounds + 1):
+    for _ in range(rounds):
         for name, run in rivals.items():
-            # Not counted: worker threads of the rival before may still spin, its own may sleep.
-            run(number - 1)
-            wall, cpu = time.perf_counter(), time.process_time()
-            run(number)
-            results[name].cpu.append((time.process_time() - cpu) * 1e3)
-            results[name].wall.append((time.perf_counter() - wall) * 1e3)
+            _runs(run, _SETTLE)
+            before = time.process_time()
+            walls = _runs(run, _COUNTED)
+            results[name].cpu.append((time.process_time() - before) / len(walls) * 1e3)
+            results[name].wall.append(statistics.median(walls) * 1e3)
     return results
+
+
+def _runs(run: Callable[[int], object], seconds: float) -> list[float]:
+    """Seconds of each of as many runs as take the given time together, at least one."""
+    walls = []
+    while sum(walls) < seconds:
+        start = time.perf_counter()
+        run(len(walls))
+        walls.append(time.perf_counter() - start)
+    return walls
 
 
 def ratio(slow: Timing, fast: Timing) -> tuple[float, float]:

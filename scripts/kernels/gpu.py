@@ -10,7 +10,6 @@ in a process of its own: what it sets in the environment counts only before JAX 
 import argparse
 import dataclasses
 import itertools
-import math
 import os
 import re
 import tempfile
@@ -24,14 +23,11 @@ from jax import numpy as jnp  # noqa: E402
 from jax.experimental import topologies  # noqa: E402
 from jax.sharding import NamedSharding, PartitionSpec  # noqa: E402
 
-from aa_jax import filters  # noqa: E402
 from aa_jax.ops.filtered_activation import pallas_gpu  # noqa: E402
 from aa_jax.ops.filtered_activation.pallas_gpu_pattern import columns_of  # noqa: E402
 from aa_jax.ops.filtered_activation.pallas_gpu_tiles import Tiling, shared_memory, tiling_of  # noqa: E402
-from aa_jax.ops.filtered_activation.piecewise import PiecewiseLinear  # noqa: E402
 from aa_jax.ops.filtered_activation.stage import Stage  # noqa: E402
-from aa_jax.ops.resample.geometry import Axis, Resample, output_size  # noqa: E402
-from aa_jax.ops.resample.terms import separated  # noqa: E402
+from scripts.kernels.shape_classes import CLASSES, stage_of  # noqa: E402
 
 # What the compiler asks of a device, for an H200.
 H200 = """
@@ -51,29 +47,8 @@ device_description_str: "NVIDIA H200"
 """
 
 
-@dataclasses.dataclass(frozen=True)
-class Layer:
-    """A layer of the 256-pixel generators; a band is (cutoff, transition half-width)."""
-
-    size: int
-    rate: int
-    up: int
-    up_band: tuple[float, float]
-    down: int
-    down_band: tuple[float, float]
-    radial: bool
-    padding: tuple[int, int]
-
-
-CLASSES = {
-    "T 2/2": Layer(150, 256, 2, (22.6274, 41.3726), 2, (32.0, 32.0), False, (9, 8)),
-    "T 4/2": Layer(150, 512, 4, (45.2548, 18.7452), 2, (64.0, 64.0), False, (-6, -9)),
-    "T 2/2, crop": Layer(278, 512, 2, (128.0, 29.5865), 2, (128.0, 29.5865), False, (-11, -12)),
-    "R 2/2": Layer(148, 256, 2, (32.0, 32.0), 2, (45.2548, 18.7452), True, (11, 10)),
-    "R 4/2": Layer(148, 512, 4, (45.2548, 18.7452), 2, (64.0, 64.0), True, (-2, -5)),
-    "1/1": Layer(256, 256, 1, (128.0, 29.5865), 1, (128.0, 29.5865), False, (0, 0)),
-}
-TAPS_PER_FACTOR = 6
+# One size of each kind: what a block costs is the same for all.
+NAMES = ("T 148", "T 52 up 4", "T 256 crop", "R 148", "R 276 up 4", "1/1")
 MODES = {"plain": "forward", "write": "forward with codes", "read": "backward"}
 
 
@@ -101,37 +76,6 @@ class Cost:
         kept = 1024
         by_registers = 65536 // (128 * (-(-self.registers // 8) * 8))
         return min(by_registers, 233472 // (self.shared + kept))
-
-
-def stage_of(layer: Layer, dtype) -> Stage:
-    """The stage of a layer, its radial filter factorised to the rounding of `dtype`."""
-    sinc, down = filters.firwin_sinc, filters.firwin_jinc if layer.radial else filters.firwin_sinc
-    grow = _resample(
-        layer.size,
-        _designed(sinc, layer.up, layer.up_band, layer.rate),
-        dtype,
-        up=layer.up,
-        padding=layer.padding,
-    )
-    shrink = _resample(
-        grow.axes[0].size_out,
-        _designed(down, layer.down, layer.down_band, layer.rate),
-        dtype,
-        down=layer.down,
-    )
-    return Stage(grow, shrink, PiecewiseLinear(slope=0.2, gain=math.sqrt(2), clamp=256.0))
-
-
-def _designed(design, factor: int, band: tuple[float, float], rate: int):
-    cutoff, half_width = band
-    return None if factor == 1 else design(TAPS_PER_FACTOR * factor, cutoff, 2 * half_width, rate)
-
-
-def _resample(size: int, taps, dtype, *, up: int = 1, down: int = 1, padding=(0, 0)) -> Resample:
-    terms = separated(taps, 2, gain=up * up, dtype=dtype, flip=True)
-    length = len(terms[0][0])
-    out = output_size(size, up, down, padding, length)
-    return Resample((Axis(size, out, up, down, padding[0], length),) * 2, terms)
 
 
 def compile_kernel(stage: Stage, batch: int, channels: int, dtype, mode: str) -> Cost:
@@ -187,7 +131,7 @@ class _Output:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("classes", nargs="*", default=list(CLASSES), metavar="CLASS")
+    parser.add_argument("classes", nargs="*", default=NAMES, metavar="CLASS")
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--channels", type=int, default=512)
     parser.add_argument("--dtypes", nargs="*", default=["float32", "bfloat16"], metavar="DTYPE")

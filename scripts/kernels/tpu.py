@@ -22,35 +22,15 @@ os.environ.setdefault("TPU_WORKER_HOSTNAMES", "localhost")
 
 import jax  # noqa: E402
 import numpy as np  # noqa: E402
-from jax import numpy as jnp  # noqa: E402
 from jax.experimental import topologies  # noqa: E402
 from jax.experimental.layout import Format, Layout  # noqa: E402
 from jax.sharding import Mesh, NamedSharding, PartitionSpec  # noqa: E402
 
-from aa_jax import filters  # noqa: E402
 from aa_jax.ops.filtered_activation import pallas_tpu  # noqa: E402
 from aa_jax.ops.filtered_activation.pallas_tpu_plan import plan_of  # noqa: E402
-from aa_jax.ops.filtered_activation.piecewise import PiecewiseLinear  # noqa: E402
 from aa_jax.ops.filtered_activation.stage import Stage  # noqa: E402
-from aa_jax.ops.resample.geometry import Axis, Resample, output_size  # noqa: E402
-from aa_jax.ops.resample.terms import separated  # noqa: E402
+from scripts.kernels.shape_classes import CLASSES, stage_of  # noqa: E402
 
-# Of the layer tables: input size, up, its taps, down, its taps, radial down filter, padding.
-CLASSES = {
-    "T 36": (38, 2, 12, 2, 12, False, (9, 8)),
-    "T 52 up 4": (38, 4, 24, 2, 12, False, (-6, -9)),
-    "T 148": (150, 2, 12, 2, 12, False, (9, 8)),
-    "T 276": (278, 2, 12, 2, 12, False, (9, 8)),
-    "T 276 up 4": (150, 4, 24, 2, 12, False, (-6, -9)),
-    "T 256 crop": (278, 2, 12, 2, 12, False, (-11, -12)),
-    "T 1044": (1046, 2, 12, 2, 12, False, (9, 8)),
-    "R 36": (36, 2, 12, 2, 12, True, (11, 10)),
-    "R 148": (148, 2, 12, 2, 12, True, (11, 10)),
-    "R 276": (276, 2, 12, 2, 12, True, (11, 10)),
-    "R 276 up 4": (148, 4, 24, 2, 12, True, (-2, -5)),
-    "R 1044": (1044, 2, 12, 2, 12, True, (11, 10)),
-    "1/1": (256, 1, 1, 1, 1, False, (0, 0)),
-}
 MODES = ("forward", "forward, codes", "backward")
 
 
@@ -73,31 +53,6 @@ class Cost:
     vmem_bytes: int
     optimal_seconds: float | None
     compile_seconds: float
-
-
-def stage_of(name: str, dtype: str) -> Stage:
-    """The stage of one of `CLASSES`, its filter factorised as for signals of type `dtype`."""
-    size, up, up_taps, down, down_taps, radial, padding = CLASSES[name]
-    design = filters.firwin_jinc if radial else filters.firwin_sinc
-    up_filter = down_filter = None
-    if up_taps > 1:
-        up_filter = filters.firwin_sinc(up_taps, cutoff=1.0, width=1.2, rate=2.0 * up)
-    if down_taps > 1:
-        down_filter = design(down_taps, cutoff=1.0, width=1.2, rate=2.0 * down)
-    tmp = output_size(size, up, 1, padding, up_taps)
-    out = output_size(tmp, 1, down, (0, 0), down_taps)
-    options = {"dtype": jnp.dtype(dtype), "flip": True}
-    return Stage(
-        Resample(
-            (Axis(size, tmp, up, 1, padding[0], up_taps),) * 2,
-            separated(up_filter, 2, gain=float(up**2), **options),
-        ),
-        Resample(
-            (Axis(tmp, out, 1, down, 0, down_taps),) * 2,
-            separated(down_filter, 2, gain=1.0, **options),
-        ),
-        PiecewiseLinear(0.2, 2**0.5, 256.0),
-    )
 
 
 def compiled_cost(stage: Stage, mode: str, *, batch: int, channels: int, dtype: str) -> Cost:
@@ -169,7 +124,7 @@ def main():
 
 
 def _print_row(name: str, mode: str, dtype: str, batch: int, channels: int):
-    stage = stage_of(name, dtype)
+    stage = stage_of(CLASSES[name], dtype)
     head = f"{name:11} {dtype:9} {mode:15} {len(stage.down.terms):5}"
     if reason := pallas_tpu.unsupported(stage, dtype, channels):
         raise SystemExit(f"{head}: {reason}")

@@ -19,6 +19,14 @@ def test_the_branch_is_taken_whatever_the_data_hold(value):
         np.testing.assert_array_equal(ours, plain)
 
 
+def test_what_it_waits_for_does_not_matter():
+    def run(x, before):
+        return apart(double, x, after=[before])[0]
+
+    x = jnp.ones((2, 3, 4))
+    np.testing.assert_array_equal(run(x, jnp.full((5,), np.nan)), 2 * x)
+
+
 def test_padding_does_not_give_the_branch_away():
     run = jax.jit(lambda x: apart(double, jnp.pad(x, ((0, 0), (1, 1), (0, 0)))))
     assert "conditional(" in run.lower(jnp.ones((2, 3, 4))).compile().as_text()

@@ -7,6 +7,7 @@ implementation. A residual is two bits per sample of the temporary grid, whateve
 """
 
 import functools
+from collections.abc import Callable
 
 import jax
 import numpy as np
@@ -34,31 +35,33 @@ _filtered.multiple_results = True
 _gated = Primitive("aa_jax_gated_resampling")
 
 
-# Outside of jit as well, the rules of lowering choose by platform.
-_filtered.def_impl(
-    jax.jit(
-        lambda *args, **params: _filtered.bind(*args, **params),
-        static_argnames=("stage", "with_codes", "implementation"),
-    )
-)
-_gated.def_impl(
-    jax.jit(
-        lambda *args, **params: _gated.bind(*args, **params),
-        static_argnames=("stage", "implementation"),
-    )
-)
-for _platform in (None, "tpu", "cuda"):
-    for _primitive, _run in (
-        (_filtered, implementations.filtered),
-        (_gated, implementations.gated),
-    ):
+def _outside_of_jit(primitive: Primitive, run: Callable, static: tuple[str, ...]) -> Callable:
+    def bind(*args, **params):
+        return primitive.bind(*args, **params)
+
+    # There as well, the rules of lowering choose by platform.
+    jitted = jax.jit(bind, static_argnames=static)
+
+    def call(*args, implementation, **params):
+        function = run if implementation in implementations.INTERPRETED else jitted
+        return function(*args, implementation=implementation, **params)
+
+    return call
+
+
+for _primitive, _run, _static in (
+    (_filtered, implementations.filtered, ("stage", "with_codes", "implementation")),
+    (_gated, implementations.gated, ("stage", "implementation")),
+):
+    _primitive.def_impl(_outside_of_jit(_primitive, _run, _static))
+    for _platform in ("other", "tpu", "cuda"):
         mlir.register_lowering(
             _primitive,
             mlir.lower_fun(
                 functools.partial(_run, platform=_platform),
                 multiple_results=_primitive.multiple_results,
             ),
-            platform=_platform,
+            platform=None if _platform == "other" else _platform,
         )
 
 

@@ -13,7 +13,7 @@ from aa_jax.ops.filtered_activation import xla
 from aa_jax.ops.filtered_activation.stage import Stage
 
 _KERNELS = {"tpu": "pallas_tpu", "cuda": "pallas_gpu"}
-# For tests: a platform's kernels on the CPU, interpreted.
+# For tests: a platform's kernels on the CPU, interpreted; the GPU's outside of jit only.
 INTERPRETED = {"pallas_tpu_interpreted": "tpu", "pallas_gpu_interpreted": "cuda"}
 IMPLEMENTATIONS = (None, "xla", "pallas", *INTERPRETED)
 
@@ -37,10 +37,14 @@ def _chosen(implementation, platform, stage, x):
     Raises:
       ValueError: "pallas" was asked for where it can't run.
     """
+    if implementation == "pallas_gpu_interpreted" and platform is not None:
+        raise ValueError(
+            "implementation='pallas_gpu_interpreted' can't run inside of jit: the interpreter's "
+            "effects are ordered, and a primitive has none; call it outside."
+        )
     if implementation in INTERPRETED:
         return _kernels(INTERPRETED[implementation]), {"interpret": True}
-    # Tiles suit caches; accelerators hide latency by width.
-    plain = xla, {"tiled": platform not in _KERNELS}
+    plain = xla, {"on_cpu": platform not in _KERNELS}
     if implementation == "xla" or (implementation is None and platform not in _KERNELS):
         return plain
     if implementation is None and stage.is_pointwise:

@@ -1,17 +1,15 @@
 """Resampling in plain XLA: the specification, and the fast path on CPU.
 
 One axis after the other, as a polyphase sum of shifted slices: XLA compiles that to one loop whose
-innermost index is the channel. Where the filter is long for the signal, a product with the banded
+innermost index is the channel. Each slice is taken once, times the taps of all phases, so that the
+phases come out interleaved. Where the filter is long for the signal, a product with the banded
 matrix of the axis is faster. XLA's own grouped and dilated convolutions are 10 to 100 times slower
 on CPU.
 
-An axis that grows takes each shifted slice once, times the taps of all phases: so the phases come
-out interleaved. Its passes are kept apart, or XLA would compute the first again for every tap of
-the second.
-
-Padding is never a pass of its own over a large array. An axis that grows is padded in front of
-the first pass, when the array is smallest. Any other axis is computed in three parts, of which
-only the outer two, next to the borders, read a padded strip.
+Padding is never a pass of its own over a large array. An axis is computed in three parts, of which
+only the outer two, next to the borders, read a padded strip. The last axis, if it grows, would
+have too many small parts: the pass before it writes the zeros that it reads. Those two passes are
+kept apart, or XLA would compute the first again for every tap of the second.
 """
 
 import functools
@@ -26,15 +24,7 @@ from aa_jax.ops.resample.geometry import Axis, Resample
 def resample(x, plan: Resample):
     """Applies `plan` to `x` of shape (batch, *spatial, channels); computes in float32 or better."""
     dtype = jnp.promote_types(x.dtype, jnp.float32)
-    fitted = x
-    for a, axis in enumerate(plan.axes):
-        if not _in_parts(axis):
-            fitted = _span(fitted, a + 1, *axis.whole_reach)
-    return _separable(fitted.astype(dtype), plan.axes, plan.terms).astype(x.dtype)
-
-
-def _in_parts(axis: Axis) -> bool:
-    return axis.phases == 1 and not prefers_product(axis)
+    return _separable(x.astype(dtype), plan.axes, plan.terms).astype(x.dtype)
 
 
 def _span(x, dim: int, start: int, stop: int):
@@ -50,9 +40,8 @@ def _span(x, dim: int, start: int, stop: int):
 
 
 def _separable(x, axes: tuple[Axis, ...], terms):
-    # The axis that shrinks most (or grows least) goes first: less to read for the others.
-    order = sorted(range(len(axes)), key=lambda a: axes[a].size_out / axes[a].size_in)
-    *before, last = order
+    *before, last = sorted(range(len(axes)), key=lambda a: _turn(axes[a], a))
+    extended = axes[last].phases > 1 and not prefers_product(axes[last])
 
     def columns(x):
         signals = [x] * len(terms)
@@ -61,23 +50,39 @@ def _separable(x, axes: tuple[Axis, ...], terms):
                 _along([signal], axes[a], a + 1, [term[a]])
                 for signal, term in zip(signals, terms, strict=True)
             ]
+        if extended:
+            signals = [_span(signal, last + 1, *axes[last].whole_reach) for signal in signals]
         return signals
 
-    if before and not _in_parts(axes[last]):
+    if before and extended:
         signals = lax.platform_dependent(x, cpu=functools.partial(apart, columns), default=columns)
     else:
         signals = columns(x)
     # The terms meet in the last pass, so that its result is written once.
-    return _along(signals, axes[last], last + 1, [term[last] for term in terms])
+    return _along(signals, axes[last], last + 1, [term[last] for term in terms], extended=extended)
 
 
-def _along(signals, axis: Axis, dim: int, taps):
-    """Filters signals along one axis, each with taps of its own, and adds the results."""
-    if _in_parts(axis):
-        return _parts_along(signals, axis, dim, taps)
+def _turn(axis: Axis, number: int) -> tuple[float, int]:
+    """Sorts axes: what shrinks most (or grows least) first, so that others have less to read.
+
+    Among equals it is the pass along rows that should meet the large array, reading or writing: a
+    row stays in the fastest cache, but no more than a few rows beside each other do.
+    """
+    growth = axis.size_out / axis.size_in
+    rows_first = growth < 1 and axis.taps > 8 * axis.up
+    return growth, -number if rows_first else number
+
+
+def _along(signals, axis: Axis, dim: int, taps, *, extended: bool = False):
+    """Filters signals along one axis, each with taps of its own, and adds the results.
+
+    `extended` signals hold all samples that the axis reads, the zeros around them too.
+    """
+    if taps == [(1.0,)] and axis.up == axis.stride == 1 and axis.reach == (0, axis.size_in):
+        return signals[0]
     if prefers_product(axis):
         return _product_along(signals, axis, dim, taps)
-    return _interleaved_along(signals, axis, dim, taps)
+    return _slices_along(signals, axis, dim, taps, extended)
 
 
 def prefers_product(axis: Axis) -> bool:
@@ -95,23 +100,51 @@ def _slice(x, axis: Axis, dim: int, sample: int, periods: int):
     return lax.slice_in_dim(x, sample, sample + (periods - 1) * axis.stride + 1, axis.stride, dim)
 
 
-def _nothing_along(x, dim: int, size: int):
-    return jnp.zeros((*x.shape[:dim], size, *x.shape[dim + 1 :]), x.dtype)
-
-
-def _interleaved_along(signals, axis: Axis, dim: int, taps):
-    """One axis of signals that are padded already: a sum of slices times the taps of all phases."""
-    first, _ = axis.whole_reach
-    parts = []
-    for x, row in zip(signals, taps, strict=True):
-        for sample, column in _taps_by_sample(axis, row).items():
-            part = jnp.expand_dims(_slice(x, axis, dim, sample - first, axis.periods), dim + 1)
-            parts.append(part * np.asarray(column, x.dtype).reshape(-1, *(1,) * (x.ndim - dim - 1)))
-    if not parts:
-        return _nothing_along(signals[0], dim, axis.size_out)
-    y = sum(parts[1:], parts[0])
+def _slices_along(signals, axis: Axis, dim: int, taps, extended: bool):
+    columns = [_taps_by_sample(axis, row) for row in taps]
+    if not any(columns):
+        x = signals[0]
+        return jnp.zeros((*x.shape[:dim], axis.size_out, *x.shape[dim + 1 :]), x.dtype)
+    first, end = axis.whole_reach
+    parts, done = [], 0
+    for count in _parts(axis, extended):
+        start = first + done * axis.stride
+        stop = end - (axis.periods - done - count) * axis.stride
+        total = None
+        for x, row in zip(signals, columns, strict=True):
+            strip = x if extended else _span(x, dim, start, stop)
+            for sample, column in row.items():
+                part = _slice(strip, axis, dim, sample - first, count)
+                part = jnp.expand_dims(part, dim + 1) * _constants(column, x.dtype, x.ndim - dim)
+                total = part if total is None else total + part
+        parts.append(total)
+        done += count
+    y = lax.concatenate(parts, dim)
     y = y.reshape(*y.shape[:dim], axis.periods * axis.phases, *y.shape[dim + 2 :])
     return lax.slice_in_dim(y, 0, axis.size_out, axis=dim)
+
+
+def _parts(axis: Axis, extended: bool) -> list[int]:
+    """Periods of the parts of an axis: next to either border, and in between."""
+    if extended:
+        return [axis.periods]
+    first, end = axis.whole_reach
+    head = min(max(-(first // axis.stride), 0), axis.periods)
+    tail = min(max(-((axis.size_in - end) // axis.stride), 0), axis.periods - head)
+    body = axis.periods - head - tail
+    # Where no border is in reach, halves: the concatenation also keeps XLA from fusing this axis
+    # into the next one, which would compute it again for every tap.
+    parts = [head, body, tail] if head or tail else [body // 2, body - body // 2]
+    return [count for count in parts if count]
+
+
+def _constants(values: list[float], dtype, ndim: int):
+    """Constants along the first of `ndim` axes, put together in the program.
+
+    A NumPy array would become an operand of every branch and loop around: to be loaded each time.
+    """
+    scalars = [lax.full((1,) * ndim, value, dtype) for value in values]
+    return lax.concatenate(scalars, 0)
 
 
 def _taps_by_sample(axis: Axis, taps) -> dict[int, list[float]]:
@@ -124,39 +157,11 @@ def _taps_by_sample(axis: Axis, taps) -> dict[int, list[float]]:
     return columns
 
 
-def _parts_along(signals, axis: Axis, dim: int, taps):
-    """One axis without upsampling: outputs next to either border, and those in between."""
-    if taps == [(1.0,)] and axis.stride == 1 and axis.reach == (0, axis.size_in):
-        return signals[0]
-    if not any(_taps_by_sample(axis, row) for row in taps):
-        return _nothing_along(signals[0], dim, axis.size_out)
-    first, end = axis.reach
-    head = min(max(-(first // axis.stride), 0), axis.size_out)
-    tail = min(max(-((axis.size_in - end) // axis.stride), 0), axis.size_out - head)
-    body = axis.size_out - head - tail
-    # Where no border is in reach, halves: the concatenation also keeps XLA from fusing this axis
-    # into the next one, which would compute it again for every tap.
-    counts = [head, body, tail] if head or tail else [body // 2, body - body // 2]
-    parts, done = [], 0
-    for count in counts:
-        if count:
-            start = first + done * axis.stride
-            stop = end - (axis.size_out - done - count) * axis.stride
-            total = 0.0
-            for x, row in zip(signals, taps, strict=True):
-                strip = _span(x, dim, start, stop)
-                for sample, (tap,) in _taps_by_sample(axis, row).items():
-                    part = _slice(strip, axis, dim, sample - first, count)
-                    total = total + part * np.asarray(tap, x.dtype)
-            parts.append(total)
-            done += count
-    return lax.concatenate(parts, dim)
-
-
 def _product_along(signals, axis: Axis, dim: int, taps):
-    """One axis of valid signals as a matrix product."""
+    """One axis as a matrix product."""
     total = 0.0
     for x, row in zip(signals, taps, strict=True):
+        x = _span(x, dim, *axis.whole_reach)
         matrix = jnp.asarray(banded_matrix(axis, row), x.dtype)
         total += jnp.tensordot(matrix, x, ((1,), (dim,)), precision="highest")
     return jnp.moveaxis(total, 0, dim)

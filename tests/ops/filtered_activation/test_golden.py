@@ -62,13 +62,15 @@ class Case:
         value = self.get(name)
         return channels_last(value, dtype) if value.ndim == 4 else jnp.asarray(value, dtype)
 
-    def results(self, dtype, residuals):
+    def results(self, dtype, *, second_order=True, **options):
         """y, dx, db, and the gradient of <dx, v> + <db, u> with respect to the cotangent."""
-        operator = functools.partial(self.operator, residuals=residuals)
+        operator = functools.partial(self.operator, **options)
 
         @jax.jit
         def run(x, b, cotangent, v, u):
             y, vjp = jax.vjp(lambda x, b: operator(x, bias=b), x, b)
+            if not second_order:
+                return y, *vjp(cotangent)
             gradients, vjp_of_vjp = jax.vjp(vjp, cotangent)
             (second,) = vjp_of_vjp((v, u))
             return y, *gradients, second
@@ -92,10 +94,31 @@ def slow_unless(quick, *values):
 def test_agrees_with_reference_to_second_order(golden, number, dtype, residuals):
     case = Case(golden("alias_free/filtered_lrelu.npz"), number)
     with jax.enable_x64(True):
-        results = case.results(dtype, residuals)
+        results = case.results(dtype, residuals=residuals)
         for result, name in zip(results, ("y64", "dx64", "db64", "ggcot64"), strict=True):
             assert result.dtype == dtype
             assert relative_error(result, case.array(name, "float64")) <= TOLERANCE[dtype], name
+
+
+@pytest.mark.parametrize(
+    "number, kernel",
+    [
+        slow_unless(n in QUICK, n, f"pallas_{platform}_interpreted")
+        for n in CASES
+        for platform in ("gpu", "tpu")
+    ],
+)
+def test_kernels_agree_with_reference(golden, number, kernel):
+    case = Case(golden("alias_free/filtered_lrelu.npz"), number)
+    # The GPU's interpreter does not run inside of jit, and takes half a minute for each kernel.
+    on_gpu = kernel == "pallas_gpu_interpreted"
+    with jax.disable_jit(on_gpu):
+        second_order = not on_gpu or number in QUICK
+        results = case.results("float32", second_order=second_order, implementation=kernel)
+    for result, name in zip(results, ("y64", "dx64", "db64", "ggcot64"), strict=False):
+        expected = case.get(name)
+        expected = np.moveaxis(expected, 1, -1) if expected.ndim == 4 else expected
+        assert relative_error(result, expected) <= TOLERANCE["float32"], name
 
 
 @pytest.mark.parametrize(
@@ -134,6 +157,29 @@ def test_gradient_of_a_bias_is_summed_in_float32(rng, dtype):
     assert db.dtype == "float32"
     # A sum in 16 bits would stop growing at a few hundred.
     assert relative_error(db, np.asarray(cotangent, np.float64).sum((0, 1, 2))) <= 1e-5
+
+
+@pytest.mark.parametrize("kernel", ["pallas_gpu_interpreted", "pallas_tpu_interpreted"])
+@pytest.mark.parametrize("activation", ["linear", "relu", "lrelu"])
+def test_pointwise_kernels_agree_with_reference(golden, activation, kernel):
+    arrays = golden("alias_free/bias_act.npz")
+    options = [json.loads(str(arrays[f"o{number}"])) for number in range(10)]
+    number = next(n for n in range(10) if options[n]["act"] == activation)
+    operator = functools.partial(
+        filtered_activation1d,
+        activation=ACTIVATIONS[activation],
+        slope=options[number]["alpha"] or 0.2,
+        gain=options[number]["gain"],
+        clamp=options[number]["clamp"],
+        implementation=kernel,
+    )
+    x, cotangent = (
+        jnp.asarray(np.moveaxis(arrays[name], 1, -1), "float32") for name in ("x", f"cot{number}")
+    )
+    y, vjp = jax.vjp(lambda x: operator(x, bias=jnp.asarray(arrays["b"], "float32")), x)
+    for result, name in ((y, f"y{number}"), (vjp(cotangent)[0], f"dx{number}")):
+        expected = np.moveaxis(arrays[name], 1, -1)
+        assert relative_error(result, expected) <= TOLERANCE["float32"], name
 
 
 @pytest.mark.parametrize("number", range(10))

@@ -181,6 +181,14 @@ def test_long_filters_as_matrix_products_agree_with_slices(rng, monkeypatch):
         assert relative_error(product, slices) <= OP["float32"]
 
 
+def test_samples_that_no_tap_meets_are_zero():
+    x = jnp.arange(1.0, 5.0).reshape(1, 2, 2, 1)
+    y = upfirdn2d(x, None, up=4, down=2, padding=(1, 0, 1, 0))
+    assert y.shape == (1, 5, 5, 1)
+    # Every second position of [0, 1, 0, 0, 0, 2, ...]: the zeros between the samples.
+    np.testing.assert_array_equal(y, 0.0)
+
+
 def test_constant_passes_an_upsampler_unchanged():
     x = jnp.full((1, 8, 8, 1), 3.0)
     y = upsample2d(x, setup_filter([1, 3, 3, 1]), mode="edge")
