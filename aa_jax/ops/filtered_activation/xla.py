@@ -18,8 +18,8 @@ from aa_jax.ops.resample.xla import resample
 # bands at most, since each is compiled.
 _AT_ONCE_BYTES = {True: 6 * 2**20, False: 12 * 2**20}
 _MOST_BANDS = 5
-# Channels that a vector register of 256 bits holds: the loop over the rest of them is slow.
-_CHANNELS = 8
+# Channels that a vector register of 256 bits holds: the loop over the rest beyond them is slow.
+_VECTOR = 8
 
 
 def filtered(x: jax.Array, stage: Stage, *, with_codes: bool, on_cpu: bool = True):
@@ -56,8 +56,8 @@ def gated(v: jax.Array, codes: jax.Array, stage: Stage, *, on_cpu: bool = True) 
 
 
 def _whole_vectors(x):
-    missing = -x.shape[3] % _CHANNELS
-    if not missing:
+    missing = -x.shape[3] % _VECTOR
+    if not missing or x.shape[3] < _VECTOR:
         return x
     return lax.pad(x, np.zeros((), x.dtype), ((0, 0, 0),) * 3 + ((0, missing, 0),))
 

@@ -19,7 +19,7 @@ from tests.tolerances import OP, relative_error
 
 SINC = firwin_sinc(6, cutoff=1.0, width=1.2, rate=4.0)
 RANK_TWO = factorize(np.outer(SINC, SINC) + np.outer(SINC**2, np.arange(6.0)))
-# Sizes are odd, five channels are not a whole vector, and no height is whole bands.
+# Sizes are odd, nine channels are not whole vectors, and no height is whole bands.
 CASES = {
     "equal": dict(up=2, down=2, padding=5, clamp=1.0),
     "shrinks": dict(up=2, down=4, padding=(5, 2)),
@@ -92,7 +92,7 @@ def results(x, v, cotangent, options):
 )
 def test_bands_change_nothing_to_second_order(rng, few_rows, name):
     options = CASES[name]
-    x, v = (jnp.asarray(rng.normal(size=(2, 23, 9, 5)), jnp.float32) for _ in range(2))
+    x, v = (jnp.asarray(rng.normal(size=(2, 23, 9, 9)), jnp.float32) for _ in range(2))
     y = jax.eval_shape(lambda x: filtered_activation2d(x, SINC, RANK_TWO, **options), x)
     cotangent = jnp.asarray(rng.normal(size=y.shape), jnp.float32)
     whole = results(x, v, cotangent, options)
