@@ -47,8 +47,6 @@ device_description_str: "NVIDIA H200"
 """
 
 
-# One size of each kind: what a block costs is the same for all.
-NAMES = ("T 148", "T 52 up 4", "T 256 crop", "R 148", "R 276 up 4", "1/1")
 MODES = {"plain": "forward", "write": "forward with codes", "read": "backward"}
 
 
@@ -131,7 +129,7 @@ class _Output:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("classes", nargs="*", default=NAMES, metavar="CLASS")
+    parser.add_argument("classes", nargs="*", default=list(CLASSES), metavar="CLASS")
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--channels", type=int, default=512)
     parser.add_argument("--dtypes", nargs="*", default=["float32", "bfloat16"], metavar="DTYPE")

@@ -42,6 +42,7 @@ def _outside_of_jit(primitive: Primitive, run: Callable, static: tuple[str, ...]
     # There as well, the rules of lowering choose by platform.
     jitted = jax.jit(bind, static_argnames=static)
 
+    # Pallas' GPU interpreter orders its effects, and a primitive has none to declare.
     def call(*args, implementation, **params):
         function = run if implementation in implementations.INTERPRETED else jitted
         return function(*args, implementation=implementation, **params)

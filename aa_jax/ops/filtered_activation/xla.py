@@ -23,7 +23,10 @@ _VECTOR = 8
 
 
 def filtered(x: jax.Array, stage: Stage, *, with_codes: bool, on_cpu: bool = True):
-    """Returns down(act(up(x))), and with it, if asked, the packed codes; see `Stage`."""
+    """Returns down(act(up(x))), and with it, if asked, the packed codes; see `Stage`.
+
+    `on_cpu` says whether to compute in bands, with whole vectors of channels.
+    """
     if not on_cpu:
         return _filtered(x, stage, with_codes)
     channels, x = x.shape[3], _whole_vectors(x)
