@@ -1,11 +1,13 @@
-"""Converts a PyTorch checkpoint to safetensors with this package's names, without PyTorch.
+"""Converts a checkpoint of another project to safetensors with this package's names.
 
     python scripts/convert_weights.py resnet50.pth resnet50.safetensors --model resnet50
     python scripts/convert_weights.py checkpoint.pth.tar adaptive.safetensors --model resnet50 \
         --antialias adaptive --filter-size 3 --groups 8
+    python scripts/convert_weights.py stylegan3-t-ffhq-1024x1024.pkl stylegan3-t.safetensors
 
-Nothing in the checkpoint is executed; one that asks for it is refused. Every entry is checked
-against the model, and all that are missing, surplus or misshapen are listed at once.
+PyTorch isn't needed. Nothing in the checkpoint is executed; one that asks for it is refused. Every
+entry is checked against the model, and all that are missing, surplus or misshapen are listed at
+once. A StyleGAN3 pickle says itself what network it holds, so it needs no --model.
 """
 
 import argparse
@@ -24,9 +26,18 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("source", help="a .pth, .pt or .safetensors file with PyTorch's names")
+    parser.add_argument(
+        "source", help="a .pth, .pt or .safetensors file with PyTorch's names, or StyleGAN3's .pkl"
+    )
     parser.add_argument("target", help="the .safetensors file to write")
-    parser.add_argument("--model", required=True, help="name of the network, such as resnet50")
+    parser.add_argument(
+        "--model", help="name of the network, such as resnet50; alias_free for a StyleGAN3 pickle"
+    )
+    parser.add_argument(
+        "--network",
+        default="G_ema",
+        help="which generator of a pickle, G_ema or G (default: G_ema)",
+    )
     parser.add_argument("--antialias", default="none", help="none, blur, adaptive, aps or lps")
     parser.add_argument("--filter-size", type=int, help="of the anti-aliasing filters")
     parser.add_argument("--groups", type=int, help="filter groups of adaptive layers")
@@ -40,9 +51,12 @@ def main(arguments: list[str]) -> int:
     from flax import nnx
 
     from aa_jax import models
-    from aa_jax.weights import convert, read_checkpoint_with_report
+    from aa_jax.weights import convert, convert_network_pickle, read_checkpoint_with_report
 
     try:
+        if options.model in (None, "alias_free"):
+            print(convert_network_pickle(options.source, options.target, network=options.network))
+            return 0
         checkpoint = read_checkpoint_with_report(options.source)
         model = models.create(
             options.model,
@@ -57,6 +71,8 @@ def main(arguments: list[str]) -> int:
         if os.environ.get("AA_JAX_TRACEBACK"):
             raise
         print(f"error: {error}", file=sys.stderr)
+        if options.model is None:
+            print("A StyleGAN3 pickle was expected; name the --model of others.", file=sys.stderr)
         return 1
     return 0
 

@@ -20,6 +20,7 @@ FLOORS = {
     "nn": {"filters", "ops"},
     "models": {"filters", "ops", "nn"},
     "metrics": {"filters", "ops"},
+    "figures": {"filters", "ops", "metrics"},
     "weights": {"filters", "ops", "nn", "models"},
     "data": {"filters", "ops"},
     "training": set(),

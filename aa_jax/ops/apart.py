@@ -24,6 +24,7 @@ def apart(function: Callable, *operands: jax.Array, after: Sequence[jax.Array] =
     Returns:
       What `function` returns.
     """
+    function = jax.jit(function)  # so that it is traced once, here, and not in the branch again
     shapes = jax.eval_shape(function, *operands)
     first = operands[0]
     if not first.size:

@@ -41,8 +41,7 @@ def bias_activation(
     if bias is not None:
         if bias.shape != x.shape[-1:]:
             raise ValueError(
-                f"bias must have shape ({x.shape[-1]},) for x of shape {x.shape}, got "
-                f"{bias.shape}."
+                f"bias must have shape ({x.shape[-1]},) for x of shape {x.shape}, got {bias.shape}."
             )
         # Summed in float32 or better: so is the bias's gradient, over all positions.
         wide = jnp.promote_types(x.dtype, jnp.float32)

@@ -1,22 +1,33 @@
 """Other people's checkpoints: a reader that executes nothing, name maps, reports."""
 
+from aa_jax.weights.alias_free import load_discriminator, load_generator, save_generator
 from aa_jax.weights.checkpoint import Checkpoint, read_checkpoint, read_checkpoint_with_report
 from aa_jax.weights.convert import Conversion, convert
+from aa_jax.weights.convert_alias_free import NetworkConversion, convert_network_pickle
 from aa_jax.weights.errors import UnsafePickleError, WeightsError
 from aa_jax.weights.load import Report, export, export_torch, load_into
+from aa_jax.weights.network_pickle import NetworkPickle, PickledNetwork, read_network_pickle
 from aa_jax.weights.safetensors_file import write_safetensors
 
 __all__ = [
     "Checkpoint",
     "Conversion",
+    "NetworkConversion",
+    "NetworkPickle",
+    "PickledNetwork",
     "Report",
     "UnsafePickleError",
     "WeightsError",
     "convert",
+    "convert_network_pickle",
     "export",
     "export_torch",
+    "load_discriminator",
+    "load_generator",
     "load_into",
     "read_checkpoint",
     "read_checkpoint_with_report",
+    "read_network_pickle",
+    "save_generator",
     "write_safetensors",
 ]

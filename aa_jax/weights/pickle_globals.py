@@ -59,7 +59,17 @@ class TensorRecord:
     strides: tuple[int, ...]
 
 
-class NumpyType:
+class Stateful:
+    """A record that the pickle completes after it has been made; its class says with what."""
+
+    name: str
+
+    def set_state(self, state: Any) -> None:
+        """Takes what the pickle sets, or refuses it."""
+        raise NotImplementedError
+
+
+class NumpyType(Stateful):
     """Stand-in for a ``numpy.dtype`` of plain numbers; its pickled state gives the byte order."""
 
     name = "numpy.dtype"
@@ -83,10 +93,17 @@ class NumpyType:
 
 @dataclasses.dataclass(frozen=True)
 class Function:
-    """A name that may be called, and what we do in its place."""
+    """A name that may be called, and what we do in its place.
+
+    Attributes:
+        name: with its module, for messages.
+        build: makes the record.
+        copies: whether it copies its arguments, and calls must therefore be rationed.
+    """
 
     name: str
     build: Callable[..., Any]
+    copies: bool = True
 
     def call(self, arguments: tuple[Any, ...]) -> Any:
         """Builds the record; a wrong number of arguments is a ``WeightsError``."""
@@ -96,6 +113,13 @@ class Function:
             raise WeightsError(
                 f"the checkpoint calls {self.name} with {len(arguments)} arguments that don't fit"
             ) from error
+
+
+@dataclasses.dataclass(frozen=True)
+class Foreign:
+    """A name that tells what other kind of file this is; the message says so."""
+
+    message: str
 
 
 def check_key(key: Any) -> Any:

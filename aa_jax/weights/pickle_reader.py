@@ -5,21 +5,24 @@ call it, so an overridden ``find_class`` alone leaves side doors open: attribute
 classes instantiated by NEWOBJ, cached extension codes, memo indices that allocate gigabytes,
 nested dictionary keys that overflow the C stack. This module therefore runs its own machine.
 ``pickletools.genops`` splits the stream into opcodes without executing anything; the table
-``_HANDLERS`` says what each permitted opcode does; an opcode that isn't in it is refused. A
+`OPCODES` says what each permitted opcode does; an opcode that isn't in it is refused. A
 name reaches the stack only from the table of globals, and REDUCE calls nothing but the
-functions of that table, which build inert records.
+functions of that table, which build inert records. Which names and opcodes are permitted is the
+file's `Dialect`: `CHECKPOINT` for PyTorch checkpoints, another for network pickles
+(`network_globals`).
 """
 
-import io
+import dataclasses
 import pickletools
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
 
 from aa_jax.weights.errors import UnsafePickleError, WeightsError
 from aa_jax.weights.pickle_globals import (
     GLOBALS,
+    Foreign,
     Function,
-    NumpyType,
+    Stateful,
     check_key,
 )
 
@@ -33,10 +36,28 @@ MAX_CALL_ITEMS = 1 << 22
 """Most characters and items given to calls in all: one memoised string, passed to a copying
 function by every fourth opcode, would otherwise fill any memory."""
 
-_REMEDY = (
-    "Only tensors, numbers, strings and plain containers are read. If you trust the file, save "
-    "its state dict alone with PyTorch (torch.save(model.state_dict(), path)) and read that."
-)
+
+class Stream(Protocol):
+    """What a pickle is read from: a memory buffer, or a file that reads no further than its end."""
+
+    def read(self, size: int, /) -> bytes: ...
+    def readline(self) -> bytes: ...
+    def tell(self) -> int: ...
+
+
+@dataclasses.dataclass(frozen=True)
+class Dialect:
+    """What the pickles of one kind of file may say.
+
+    Attributes:
+        globals: the permitted names, by ``(module, name)``, and what stands for them.
+        opcodes: the permitted opcodes, and what each does to the machine.
+        remedy: what to do about a refusal; the end of its message.
+    """
+
+    globals: Mapping[tuple[str, str], Any]
+    opcodes: Mapping[str, Callable[["RestrictedUnpickler", Any], None]]
+    remedy: str
 
 
 def _refuse_persistent_id(identifier: Any) -> Any:
@@ -47,9 +68,11 @@ class RestrictedUnpickler:
     """Builds plain containers and tensor records from a pickle; refuses everything else.
 
     Args:
-        stream: binary stream positioned at the pickle; left just behind its STOP opcode. Give a
-            memory buffer: a declared length then allocates no more than what is there.
+        stream: binary stream positioned at the pickle; left just behind its STOP opcode. Give one
+            whose ``read`` allocates no more than what is there, such as a memory buffer: the
+            pickle declares lengths of its own.
         persistent_load: turns a persistent id (a tuple; for PyTorch a storage) into an object.
+        dialect: which names and opcodes are permitted; ``None`` for those of PyTorch checkpoints.
 
     Example:
         >>> RestrictedUnpickler(io.BytesIO(b"\\x80\\x02]K\\x07a.")).load()
@@ -58,11 +81,13 @@ class RestrictedUnpickler:
 
     def __init__(
         self,
-        stream: io.BytesIO,
+        stream: Stream,
         *,
         persistent_load: Callable[[Any], Any] = _refuse_persistent_id,
+        dialect: Dialect | None = None,
     ):
         self._stream = stream
+        self.dialect = dialect or CHECKPOINT
         self.persistent_load = persistent_load
         self.stack: list[Any] = []
         self.outer_stacks: list[list[Any]] = []
@@ -95,9 +120,10 @@ class RestrictedUnpickler:
                 )
             if opcode.name == "STOP":
                 return self.stack.pop()
-            handler = _HANDLERS.get(opcode.name)
+            handler = self.dialect.opcodes.get(opcode.name)
             if handler is None:
-                raise UnsafePickleError(_describe_refused(opcode.name, argument, position))
+                what = _describe_refused(opcode.name, argument, position)
+                raise UnsafePickleError(f"{what} {self.dialect.remedy}")
             handler(self, argument)
         raise WeightsError("the checkpoint's pickle has no end")
 
@@ -107,24 +133,26 @@ class RestrictedUnpickler:
         self.stack = self.outer_stacks.pop()
         return items
 
+    def find_global(self, module: Any, name: Any) -> Any:
+        """What stands for a name in the table; every other is refused."""
+        if not isinstance(module, str) or not isinstance(name, str):
+            raise UnsafePickleError("the checkpoint asks for a global whose name isn't a string")
+        found = self.dialect.globals.get((module, name))
+        if found is None:
+            raise UnsafePickleError(
+                f"the checkpoint asks for {f'{module}.{name}'[:200]!r}, which is refused and has "
+                f"not been imported or called. {self.dialect.remedy}"
+            )
+        if isinstance(found, Foreign):
+            raise WeightsError(found.message)
+        return found
+
 
 def _describe_refused(name: str, argument: Any, position: int) -> str:
     what = f"the pickle opcode {name} at byte {position}"
     if name == "INST":
         what = f"{str(argument)[:200].replace(' ', '.', 1)!r} (through {what})"
-    return f"the checkpoint asks for {what}, which is refused and has not been run. {_REMEDY}"
-
-
-def _find_global(module: Any, name: Any) -> Any:
-    if not isinstance(module, str) or not isinstance(name, str):
-        raise UnsafePickleError("the checkpoint asks for a global whose name isn't a string")
-    found = GLOBALS.get((module, name))
-    if found is None:
-        raise UnsafePickleError(
-            f"the checkpoint asks for {f'{module}.{name}'[:200]!r}, which is refused and has not "
-            f"been imported or called. {_REMEDY}"
-        )
-    return found
+    return f"the checkpoint asks for {what}, which is refused and has not been run."
 
 
 # Opcodes. Each takes the machine and the decoded argument that pickletools read.
@@ -205,8 +233,11 @@ def _reduce(machine: RestrictedUnpickler, argument: Any) -> None:
     function = machine.stack.pop()
     if not isinstance(function, Function) or type(arguments) is not tuple:
         name = getattr(function, "name", type(function).__name__)
-        raise UnsafePickleError(f"the checkpoint calls {name}, which is no function. {_REMEDY}")
-    machine.call_items += sum(len(item) for item in arguments if hasattr(item, "__len__"))
+        raise UnsafePickleError(
+            f"the checkpoint calls {name}, which is no function. {machine.dialect.remedy}"
+        )
+    if function.copies:
+        machine.call_items += sum(len(item) for item in arguments if hasattr(item, "__len__"))
     if machine.call_items > MAX_CALL_ITEMS:
         raise WeightsError(f"the checkpoint's pickle passes over {MAX_CALL_ITEMS} items to calls")
     machine.stack.append(function.call(arguments))
@@ -215,7 +246,7 @@ def _reduce(machine: RestrictedUnpickler, argument: Any) -> None:
 def _build(machine: RestrictedUnpickler, argument: Any) -> None:
     state = machine.stack.pop()
     target = machine.stack[-1]
-    if isinstance(target, NumpyType):
+    if isinstance(target, Stateful):
         # In place: the memo may already hold this record.
         target.set_state(state)
     elif type(target) is dict and type(state) is dict:
@@ -223,20 +254,22 @@ def _build(machine: RestrictedUnpickler, argument: Any) -> None:
         return
     else:
         name = getattr(target, "name", type(target).__name__)
-        raise UnsafePickleError(f"the checkpoint sets the state of {name}. {_REMEDY}")
+        raise UnsafePickleError(
+            f"the checkpoint sets the state of {name}. {machine.dialect.remedy}"
+        )
 
 
 def _stack_global(machine: RestrictedUnpickler, argument: Any) -> None:
     name = machine.stack.pop()
     module = machine.stack.pop()
-    machine.stack.append(_find_global(module, name))
+    machine.stack.append(machine.find_global(module, name))
 
 
 def _put(machine: RestrictedUnpickler, index: Any) -> None:
     machine.memo[index] = machine.stack[-1]
 
 
-_HANDLERS: dict[str, Callable[[RestrictedUnpickler, Any], None]] = {
+OPCODES: dict[str, Callable[[RestrictedUnpickler, Any], None]] = {
     **dict.fromkeys(["PROTO", "FRAME"], _ignore),
     **dict.fromkeys(["INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4"], _push),
     **dict.fromkeys(["FLOAT", "BINFLOAT", "STRING", "BINSTRING", "SHORT_BINSTRING"], _push),
@@ -264,9 +297,17 @@ _HANDLERS: dict[str, Callable[[RestrictedUnpickler, Any], None]] = {
     "TUPLE1": _tuple_of(1),
     "TUPLE2": _tuple_of(2),
     "TUPLE3": _tuple_of(3),
-    "GLOBAL": lambda machine, pair: _push(machine, _find_global(*pair.split(" ", 1))),
+    "GLOBAL": lambda machine, pair: _push(machine, machine.find_global(*pair.split(" ", 1))),
     "STACK_GLOBAL": _stack_global,
     "REDUCE": _reduce,
     "BUILD": _build,
     "BINPERSID": lambda machine, _: _push(machine, machine.persistent_load(machine.stack.pop())),
 }
+
+CHECKPOINT = Dialect(
+    globals=GLOBALS,
+    opcodes=OPCODES,
+    remedy="Only tensors, numbers, strings and plain containers are read. If you trust the file, "
+    "save its state dict alone with PyTorch (torch.save(model.state_dict(), path)) and read that.",
+)
+"""The pickles inside PyTorch checkpoints."""

@@ -55,7 +55,32 @@ def read_safetensors(path: str | os.PathLike) -> dict[str, np.ndarray]:
     return tensors
 
 
-def write_safetensors(path: str | os.PathLike, tensors: Mapping[str, ArrayLike]) -> None:
+def read_metadata(path: str | os.PathLike) -> dict[str, str]:
+    """Reads the strings by name that a ``.safetensors`` file carries beside its tensors.
+
+    Raises:
+        WeightsError: the header is damaged or inconsistent.
+    """
+    try:
+        with safetensors.safe_open(path, framework="np") as file:
+            return file.metadata() or {}
+    except safetensors.SafetensorError as error:
+        raise WeightsError(
+            f"{os.fspath(path)}: not a readable safetensors file, at its header: {error}"
+        ) from error
+
+
+def is_safetensors(head: bytes, file_bytes: int) -> bool:
+    """Whether a file of so many bytes that begins with ``head`` (9 or more) is ``.safetensors``."""
+    return head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= file_bytes - 8
+
+
+def write_safetensors(
+    path: str | os.PathLike,
+    tensors: Mapping[str, ArrayLike],
+    *,
+    metadata: Mapping[str, str] | None = None,
+) -> None:
     """Writes named arrays as a ``.safetensors`` file, whole or not at all.
 
     The data go to a temporary file in the same folder, which replaces ``path`` only once it is
@@ -65,6 +90,7 @@ def write_safetensors(path: str | os.PathLike, tensors: Mapping[str, ArrayLike])
         path: the file to write; its folder must exist.
         tensors: arrays of any layout by name; NumPy or JAX; floats up to 64 bits, bfloat16,
             integers or booleans.
+        metadata: strings by name to store beside them.
 
     Raises:
         WeightsError: a name isn't a string or an array's dtype can't be stored.
@@ -76,7 +102,7 @@ def write_safetensors(path: str | os.PathLike, tensors: Mapping[str, ArrayLike])
     path = pathlib.Path(path)
     arrays = {name: _storable(name, value) for name, value in tensors.items()}
     # The library's own writer makes files that only the owner can read, and hides errno.
-    data = safetensors.numpy.save(arrays)
+    data = safetensors.numpy.save(arrays, dict(metadata) if metadata else None)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
         temporary = pathlib.Path(folder) / path.name
         try:

@@ -13,11 +13,15 @@ from typing import Any, BinaryIO
 
 from aa_jax.weights.errors import WeightsError
 from aa_jax.weights.pickle_globals import StorageRecord
-from aa_jax.weights.pickle_reader import MAX_PICKLE_BYTES, RestrictedUnpickler
+from aa_jax.weights.pickle_reader import CHECKPOINT, MAX_PICKLE_BYTES, Dialect, RestrictedUnpickler
 from aa_jax.weights.storages import StorageRegistry, TorchFile
 
-_LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
+LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
+"""The number that every legacy file begins with."""
+
 _LEGACY_PROTOCOL = 1001
+# The pickles of a nested storage take 250 bytes or so; few opcodes fit where many files nest.
+_NESTED_PICKLES_BYTES = 1024
 
 
 def open_zip(file: BinaryIO) -> TorchFile:
@@ -154,19 +158,8 @@ def open_legacy(file: BinaryIO) -> TorchFile:
     """
     file_bytes = _file_bytes(file)
     head = io.BytesIO(file.read(MAX_PICKLE_BYTES))
-    magic = RestrictedUnpickler(head).load()
-    if type(magic) is not int or magic != _LEGACY_MAGIC:
-        raise WeightsError("the file is a pickle, but not one that torch.save has written")
-    protocol = RestrictedUnpickler(head).load()
-    if type(protocol) is not int or protocol != _LEGACY_PROTOCOL:
-        raise WeightsError(f"the legacy checkpoint's protocol must be {_LEGACY_PROTOCOL}")
-    machine = RestrictedUnpickler(head).load()
-    if type(machine) is not dict or machine.get("little_endian") is not True:
-        raise WeightsError("the legacy checkpoint was not written on a little-endian machine")
-    registry = StorageRegistry()
-    root = RestrictedUnpickler(head, persistent_load=registry).load()
-    keys = RestrictedUnpickler(head).load()
-    positions = _legacy_positions(file, head.tell(), keys, registry.records, file_bytes)
+    root, keys, records = _legacy_pickles(head)
+    positions = _legacy_positions(file, head.tell(), keys, records, file_bytes)
 
     def read(storage: StorageRecord) -> bytes:
         file.seek(positions[storage.key])
@@ -176,6 +169,47 @@ def open_legacy(file: BinaryIO) -> TorchFile:
         return data
 
     return TorchFile(root, format="torch-legacy", file_bytes=file_bytes, read_bytes=read)
+
+
+def read_nested_storage(data: bytes, dialect: Dialect) -> tuple[StorageRecord, memoryview]:
+    """Reads a legacy file that holds one bare storage, as ``pickle.dump`` of a tensor nests it.
+
+    Args:
+        data: the whole nested file.
+        dialect: what its pickles may say.
+
+    Returns:
+        The storage, and its bytes within ``data``.
+
+    Raises:
+        UnsafePickleError: one of its pickles asks for more than the storage.
+        WeightsError: not such a file, or it is damaged or inconsistent.
+    """
+    head = io.BytesIO(data[:_NESTED_PICKLES_BYTES])
+    root, keys, records = _legacy_pickles(head, dialect)
+    if not isinstance(root, StorageRecord):
+        raise WeightsError(f"a tensor's storage is a file with a {type(root).__name__} in it")
+    start = _legacy_positions(io.BytesIO(data), head.tell(), keys, records, len(data))[root.key]
+    return root, memoryview(data)[start : start + root.byte_count]
+
+
+def _legacy_pickles(
+    head: io.BytesIO, dialect: Dialect = CHECKPOINT
+) -> tuple[Any, Any, dict[str, StorageRecord]]:
+    """The object, the list of storage keys, and the storages; leaves ``head`` behind the list."""
+    magic = RestrictedUnpickler(head, dialect=dialect).load()
+    if type(magic) is not int or magic != LEGACY_MAGIC:
+        raise WeightsError("the file is a pickle, but not one that torch.save has written")
+    protocol = RestrictedUnpickler(head, dialect=dialect).load()
+    if type(protocol) is not int or protocol != _LEGACY_PROTOCOL:
+        raise WeightsError(f"the legacy checkpoint's protocol must be {_LEGACY_PROTOCOL}")
+    machine = RestrictedUnpickler(head, dialect=dialect).load()
+    if type(machine) is not dict or machine.get("little_endian") is not True:
+        raise WeightsError("the legacy checkpoint was not written on a little-endian machine")
+    registry = StorageRegistry()
+    root = RestrictedUnpickler(head, persistent_load=registry, dialect=dialect).load()
+    keys = RestrictedUnpickler(head, dialect=dialect).load()
+    return root, keys, registry.records
 
 
 def _legacy_positions(

@@ -83,8 +83,9 @@ def generator_plan(
     Raises:
       ValueError: if an argument is out of its range.
     """
-    _check_counts(locals())
-    resolution = _as_resolution(resolution)
+    options = locals() | {"resolution": _as_resolution(resolution)}
+    _check_counts(options)
+    resolution = options["resolution"]
     last_cutoff = min(resolution) / 2
     _check_bands(first_cutoff, first_stopband, last_stopband_rel, last_cutoff)
 
@@ -131,6 +132,7 @@ def generator_plan(
         input_sampling_rate=maps[0].rate,
         input_bandwidth=maps[0].cutoff,
         layers=tuple(layers),
+        options=tuple(options.items()),
     )
 
 

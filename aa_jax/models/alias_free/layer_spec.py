@@ -124,6 +124,7 @@ class GeneratorPlan:
       input_channels, input_size, input_sampling_rate: of the input's map.
       input_bandwidth: radius of the disc that its frequencies are drawn from.
       layers: in order, ToRGB last.
+      options: what `generator_plan` made it from, pairs of name and value.
     """
 
     resolution: Size
@@ -134,6 +135,7 @@ class GeneratorPlan:
     input_sampling_rate: int
     input_bandwidth: float
     layers: tuple[LayerSpec, ...]
+    options: tuple[tuple[str, object], ...]
 
     @property
     def num_ws(self) -> int:

@@ -14,6 +14,7 @@ kept apart, or XLA would compute the first again for every tap of the second.
 
 import functools
 
+import jax
 import numpy as np
 from jax import lax, numpy as jnp
 
@@ -55,6 +56,7 @@ def _separable(x, axes: tuple[Axis, ...], terms):
         return signals
 
     if before and extended:
+        columns = jax.jit(columns)  # traced once for all platforms
         signals = lax.platform_dependent(x, cpu=functools.partial(apart, columns), default=columns)
     else:
         signals = columns(x)
@@ -115,8 +117,8 @@ def _slices_along(signals, axis: Axis, dim: int, taps, extended: bool):
             strip = x if extended else _span(x, dim, start, stop)
             for sample, column in row.items():
                 part = _slice(strip, axis, dim, sample - first, count)
-                part = jnp.expand_dims(part, dim + 1) * _constants(column, x.dtype, x.ndim - dim)
-                total = part if total is None else total + part
+                part = _times(part, column, dim)
+                total = part if total is None else lax.add(total, part)
         parts.append(total)
         done += count
     y = lax.concatenate(parts, dim)
@@ -138,13 +140,19 @@ def _parts(axis: Axis, extended: bool) -> list[int]:
     return [count for count in parts if count]
 
 
-def _constants(values: list[float], dtype, ndim: int):
-    """Constants along the first of `ndim` axes, put together in the program.
+def _times(x, values: list[float], dim: int):
+    """All phases of a period, on a new axis behind `dim`: `x` times each of the values.
 
-    A NumPy array would become an operand of every branch and loop around: to be loaded each time.
+    The constants are put together in the program. A NumPy array would become an operand of every
+    branch and loop around: to be loaded each time.
     """
-    scalars = [lax.full((1,) * ndim, value, dtype) for value in values]
-    return lax.concatenate(scalars, 0)
+    shape = (*x.shape[: dim + 1], len(values), *x.shape[dim + 1 :])
+    kept = tuple(axis for axis in range(len(shape)) if axis != dim + 1)
+    x = lax.broadcast_in_dim(x, shape, kept)
+    if len(values) == 1:
+        return lax.mul(x, lax.full(shape, values[0], x.dtype))
+    constants = lax.concatenate([lax.full((1,), value, x.dtype) for value in values], 0)
+    return lax.mul(x, lax.broadcast_in_dim(constants, shape, (dim + 1,)))
 
 
 def _taps_by_sample(axis: Axis, taps) -> dict[int, list[float]]:
