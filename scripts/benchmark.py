@@ -2,6 +2,7 @@
 
     python scripts/benchmark.py resample blur_pool adaptive resnet50
     python scripts/benchmark.py filtered_activation --config r --resolution 256 --output results
+    python scripts/benchmark.py generator --config t
 
 Rivals take turns: each runs on changing inputs, 50 ms to settle and 50 ms measured, at least once.
 Printed are medians over the rounds, the ratio to ours (median and quartile spread of the rounds'
@@ -18,7 +19,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
-SUBJECTS = ("resample", "blur_pool", "adaptive", "resnet50", "filtered_activation")
+SUBJECTS = ("resample", "blur_pool", "adaptive", "resnet50", "filtered_activation", "generator")
 
 
 def main() -> None:
@@ -32,7 +33,7 @@ def main() -> None:
         action="store_true",
         help="leave the C library's malloc as it is: every large temporary is then paged in anew",
     )
-    layers = parser.add_argument_group("filtered_activation: the alias-free generator's layers")
+    layers = parser.add_argument_group("filtered_activation, generator: the alias-free generator")
     layers.add_argument("--config", choices=("t", "r"), default="t")
     layers.add_argument("--resolution", type=int, default=256)
     layers.add_argument("--channel-divisor", type=int, help="default: 8 on CPU, else 1")
@@ -50,7 +51,8 @@ def main() -> None:
     if not arguments.default_allocator:
         host_memory.keep_freed_memory()
     print(report.machine())
-    others = [subject for subject in arguments.subjects if subject != "filtered_activation"]
+    own = ("filtered_activation", "generator")
+    others = [subject for subject in arguments.subjects if subject not in own]
     if others:
         report.run(
             others,
@@ -60,6 +62,10 @@ def main() -> None:
         )
     if "filtered_activation" in arguments.subjects:
         _filtered_activation(arguments)
+    if "generator" in arguments.subjects:
+        from scripts.benchmarks import generator
+
+        generator.run(arguments.config, arguments.resolution, rounds=arguments.rounds)
 
 
 def _filtered_activation(arguments) -> None:

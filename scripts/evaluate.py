@@ -1,11 +1,18 @@
-"""Evaluates trained classifiers.
+"""Evaluates classifiers and generators.
 
     python scripts/evaluate.py consistency --workdir runs/quickstart/blur/seed_0
     python scripts/evaluate.py consistency --workdir runs/quickstart --config.eval.passes=1
     python scripts/evaluate.py report --workdir runs/quickstart
+    python scripts/evaluate.py equivariance --network stylegan3-r.pkl --output runs/r
+    python scripts/evaluate.py equivariance --untrained R --resolution 64 --output runs/untrained
+    python scripts/evaluate.py ablation --resolution 64 --output runs/ablation
+    python scripts/evaluate.py audit --output runs/audit
 
-`consistency` prints accuracy and every consistency as JSON and keeps them in each run's folder;
-`report` also draws the figures and writes <workdir>/report/report.md.
+`consistency` prints accuracy and every consistency of trained classifiers as JSON and keeps them in
+each run's folder; `report` also draws the figures and writes <workdir>/report/report.md.
+`equivariance` measures EQ-T and EQ-R of a generator, where along its layers they are lost, and its
+pictures' spectrum; `ablation` the same of untrained generators with parts of the cure taken away;
+`audit` compares a plain and a blur-pool ResNet layer by layer.
 """
 
 import argparse
@@ -18,41 +25,125 @@ sys.path.insert(0, str(ROOT))  # so that it also runs from a checkout that is no
 
 
 def parse_arguments(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
-    """Splits the command line into options and overrides of the config."""
+    """Splits the command line into options and overrides of a classifier's config."""
     parser = argparse.ArgumentParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
-        epilog="Fields of config.eval are set with --config.eval.<field>=<value>.",
     )
-    parser.add_argument("command", choices=("consistency", "report"))
-    parser.add_argument("--workdir", required=True, help="folder of a comparison or of one run")
-    return parser.parse_known_args(arguments)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name in ("consistency", "report"):
+        command = commands.add_parser(
+            name,
+            allow_abbrev=False,
+            epilog="Fields of config.eval are set with --config.eval.<field>=<value>.",
+        )
+        command.add_argument("--workdir", required=True, help="folder of a comparison or of a run")
+    _add_equivariance(commands)
+    audit = commands.add_parser("audit", allow_abbrev=False)
+    audit.add_argument("--output", required=True, help="folder to write to")
+    audit.add_argument("--crop-size", type=int, default=224, help="pixels seen (default: 224)")
+    audit.add_argument("--samples", type=int, default=12, help="views (default: 12)")
+    audit.add_argument("--seed", type=int, default=0, help="of weights and views (default: 0)")
+    options, rest = parser.parse_known_args(arguments)
+    if rest and options.command not in ("consistency", "report"):
+        parser.error(f"unknown arguments: {' '.join(rest)}")
+    return options, rest
+
+
+def _add_equivariance(commands) -> None:
+    for name in ("equivariance", "ablation"):
+        command = commands.add_parser(name, allow_abbrev=False)
+        command.add_argument("--output", required=True, help="folder to write to")
+        command.add_argument(
+            "--samples", type=int, default=1000, help="pictures (default: 1000; published: 50000)"
+        )
+        command.add_argument(
+            "--metrics",
+            default="eqt_int,eqt_frac,eqr",
+            help="some of eqt_int,eqt_frac,eqr (default: all)",
+        )
+        command.add_argument(
+            "--layer-samples",
+            type=int,
+            default=16,
+            help="pictures of the curve over layers; 0: none",
+        )
+        command.add_argument("--seed", type=int, default=0, help="of latents and motions")
+        if name == "ablation":
+            command.add_argument("--resolution", type=int, nargs="+", default=[64])
+            continue
+        source = command.add_mutually_exclusive_group(required=True)
+        source.add_argument("--network", help="a StyleGAN3 .pkl, or .safetensors written here")
+        source.add_argument("--untrained", choices=("T", "R"), help="initial weights instead")
+        command.add_argument("--resolution", type=int, default=64, help="of --untrained")
+        command.add_argument(
+            "--spectrum-samples", type=int, default=64, help="pictures of the spectrum; 0: none"
+        )
+        command.add_argument(
+            "--data", help="folder of real pictures for the spectrum (default: photographs)"
+        )
 
 
 def main(arguments: list[str]) -> int:
     """Returns the exit code; errors a user can correct are one message, not a stack trace."""
     options, rest = parse_arguments(arguments)
-    workdir = pathlib.Path(options.workdir)
-    # Before jax starts: runs compiled during training need not compile again.
-    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(workdir / "compilation_cache"))
+    folder = pathlib.Path(options.workdir if "workdir" in options else options.output)
+    # Before jax starts: what training or an earlier evaluation compiled need not compile again.
+    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(folder / "compilation_cache"))
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5")
-    from aa_jax.training import config as configs, host_memory
-    from experiments.classification import evaluate, report
+    from aa_jax.training import host_memory
 
     host_memory.keep_freed_memory()
     try:
-        overrides = evaluate.overrides_of_eval(configs.split_command_line(rest))
-        if options.command == "report":
-            print(report.write_report(workdir, overrides=overrides))
-        else:
-            print(evaluate.as_json(evaluate.evaluate_runs(workdir, overrides=overrides)))
+        print(_classifiers(options, rest) if "workdir" in options else _equivariance(options))
     except ValueError as error:
         if os.environ.get("AA_JAX_TRACEBACK"):
             raise
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def _classifiers(options: argparse.Namespace, rest: list[str]) -> str:
+    from aa_jax.training import config as configs
+    from experiments.classification import evaluate, report
+
+    overrides = evaluate.overrides_of_eval(configs.split_command_line(rest))
+    if options.command == "report":
+        return report.write_report(pathlib.Path(options.workdir), overrides=overrides)
+    runs = evaluate.evaluate_runs(pathlib.Path(options.workdir), overrides=overrides)
+    return evaluate.as_json(runs)
+
+
+def _equivariance(options: argparse.Namespace) -> str:
+    from aa_jax import weights
+    from experiments.equivariance import main as study, networks, report
+
+    folder = report.prepare(options.output)
+    if options.command == "audit":
+        return study.audit_classifiers(
+            folder, crop_size=options.crop_size, count=options.samples, seed=options.seed
+        )
+    amounts = study.Options(
+        metrics=tuple(options.metrics.split(",")),
+        samples=options.samples,
+        layer_samples=options.layer_samples,
+        spectrum_samples=getattr(options, "spectrum_samples", 0),
+        data=getattr(options, "data", None),
+        seed=options.seed,
+    )
+    if options.command == "ablation":
+        return study.ablation(options.resolution, folder, amounts)
+    if options.network:
+        generator, name = (
+            weights.load_generator(options.network),
+            pathlib.Path(options.network).name,
+        )
+    else:
+        generator = networks.untrained(options.untrained, options.resolution)
+        name = f"{options.untrained}, {options.resolution} px, untrained"
+    return study.measure_generator(generator, name, folder, amounts)
 
 
 if __name__ == "__main__":

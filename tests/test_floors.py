@@ -32,6 +32,7 @@ HEAVY = {
     "absl",
     "grain",
     "imageio",
+    "imageio_ffmpeg",
     "matplotlib",
     "ml_collections",
     "orbax",
@@ -149,6 +150,7 @@ def test_no_foreign_frameworks():
 # Packages whose import name is not their distribution's name.
 DISTRIBUTIONS = {
     "absl": "absl-py",
+    "imageio_ffmpeg": "imageio",  # by its extra "ffmpeg"
     "ml_collections": "ml-collections",
     "ml_dtypes": "ml-dtypes",
     "orbax": "orbax-checkpoint",

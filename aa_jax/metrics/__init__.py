@@ -10,13 +10,8 @@ from aa_jax.metrics.consistency import (
     classification_consistency,
     subpixel_consistency,
 )
-from aa_jax.metrics.equivariance import (
-    Equivariance,
-    EquivarianceDraws,
-    equivariance,
-    measure_equivariance,
-    random_draws,
-)
+from aa_jax.metrics.equivariance import equivariance, measure_equivariance
+from aa_jax.metrics.equivariance_result import Equivariance, EquivarianceDraws, random_draws
 from aa_jax.metrics.filter_variance import filter_variance
 from aa_jax.metrics.motion import Rotation, Translation
 from aa_jax.metrics.prediction import predict_all

@@ -63,6 +63,16 @@ def test_one_audit_needs_no_name_and_many_layers_stand_upright():
     assert labels[0].get_text() == "layer0" and labels[0].get_rotation() == 90
 
 
+def test_equally_many_layers_stand_side_by_side():
+    one = made([[1, 2], [3, 4]], names=("L0_36_16", "to_rgb"))
+    other = made([[5, 6], [7, 8]], names=("L0_36_32", "output"))
+    axis = draw_audit({"one": one, "other": other}).axes[0]
+    labels = [label.get_text() for label in axis.get_xticklabels()]
+    assert labels == ["L0_36\n16²", "to_rgb\n8²"]
+    assert axis.get_yticklabels()[0].get_text() == "0"
+    np.testing.assert_allclose(axis.lines[1].get_xydata(), [[0, 5], [1, 7]], atol=1e-9)
+
+
 def test_motions_must_agree():
     plain = made([[1, 1]], names=("conv",))
     other = AliasAudit(

@@ -19,7 +19,7 @@ VIEW, FRAME = 48, 72
 
 
 def layers(x, record):
-    """A linear filter, what is kept of it with and without a low-pass, and copies of that."""
+    """A linear filter, every second sample with and without a low-pass, and copies of that."""
     kernel = jnp.asarray([[0.0, 0.2, 0.1], [0.3, 0.5, -0.2], [0.0, 0.1, -0.4]])[:, :, None, None]
     apply = functools.partial(
         jax.lax.conv_general_dilated, dimension_numbers=("NHWC", "HWIO", "NHWC")
@@ -27,12 +27,12 @@ def layers(x, record):
     y = apply(x, kernel, (1, 1), "SAME")
     record("filtered", y)
     record("shape (N,)", y.mean((1, 2, 3)))
-    record("kept", y[:, ::2, ::2])
+    record("kept", x[:, ::2, ::2])
     low = jnp.asarray(np.outer(*[np.convolve([1, 1], np.convolve([1, 1], [1, 2, 1]))] * 2) / 256)
     blurred = apply(y, low[:, :, None, None].astype(y.dtype), (1, 1), "SAME")
     record("blurred", blurred[:, ::2, ::2])
-    record("scaled", 7 * y[:, ::2, ::2] - 100)
-    record("exactly the same number of rows", jnp.repeat(y[:, ::2, ::2], 2, 3))
+    record("scaled", 7 * x[:, ::2, ::2] - 100)
+    record("copies", jnp.repeat(x[:, ::2, ::2], 2, 3))
     return y.mean((1, 2))
 
 
@@ -53,7 +53,7 @@ def entry(audit: AliasAudit, layer: str, motion) -> float:
 
 
 def test_layers_are_in_the_networks_order(audit):
-    names = ("filtered", "kept", "blurred", "scaled", "exactly the same number of rows")
+    names = ("filtered", "kept", "blurred", "scaled", "copies")
     assert audit.layers == names
     assert audit.shapes[:2] == ((48, 48, 1), (24, 24, 1)) and audit.shapes[4] == (24, 24, 2)
     assert audit.rates == (1, 0.5, 0.5, 0.5, 0.5)
@@ -83,7 +83,7 @@ def test_a_low_pass_helps(audit):
 
 def test_scale_offset_and_copies_change_nothing(audit):
     kept = audit.decibels[audit.layers.index("kept")]
-    for layer in ("scaled", "exactly the same number of rows"):
+    for layer in ("scaled", "copies"):
         row = audit.decibels[audit.layers.index(layer)]
         np.testing.assert_allclose(row, kept, atol=1e-3)
 
@@ -150,6 +150,8 @@ def test_generators_by_layer():
     assert (decibels[1] < 25).all() and (decibels[2, :2] < 25).all()
     # Standing still and moving twice as far are equally wrong to first order.
     np.testing.assert_allclose(decibels[1, :2], decibels[2, :2], atol=1.0)
+    with pytest.raises(ValueError, match="'wide' has 44 samples for 48 pixels"):
+        audit_generator(apply, latents)
     with pytest.raises(ValueError, match="apply must return pictures"):
         audit_generator(lambda z, transform, record: None, latents)
 

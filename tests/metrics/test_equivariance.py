@@ -7,14 +7,8 @@ import numpy as np
 import pytest
 from jax import numpy as jnp
 
-from aa_jax.metrics.equivariance import (
-    METRICS,
-    Equivariance,
-    EquivarianceDraws,
-    equivariance,
-    measure_equivariance,
-    random_draws,
-)
+from aa_jax.metrics.equivariance import METRICS, equivariance, measure_equivariance
+from aa_jax.metrics.equivariance_result import Equivariance, EquivarianceDraws, random_draws
 from tests.metrics.waves import draw_latents, waves_map
 from tests.models.alias_free.official import below, channels_last
 from tests.models.alias_free.test_generator import build

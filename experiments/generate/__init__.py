@@ -1,0 +1,1 @@
+"""Pictures and films from a trained alias-free generator: `scripts/generate.py`."""
