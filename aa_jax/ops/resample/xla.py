@@ -121,9 +121,17 @@ def _slices_along(signals, axis: Axis, dim: int, taps, extended: bool):
                 total = part if total is None else lax.add(total, part)
         parts.append(total)
         done += count
-    y = lax.concatenate(parts, dim)
-    y = y.reshape(*y.shape[:dim], axis.periods * axis.phases, *y.shape[dim + 2 :])
-    return lax.slice_in_dim(y, 0, axis.size_out, axis=dim)
+    if axis.phases == 1:
+        return lax.concatenate(parts, dim)
+    if axis.size_out == axis.periods * axis.phases:
+        y = lax.concatenate(parts, dim)
+        return y.reshape(*y.shape[:dim], axis.size_out, *y.shape[dim + 2 :])
+    # Phases join their periods, and the last one loses what it has too many, before the parts are
+    # put together: XLA on CPU (0.10.2) computes wrong numbers for a slice of the whole.
+    parts = [y.reshape(*y.shape[:dim], -1, *y.shape[dim + 2 :]) for y in parts]
+    surplus = axis.periods * axis.phases - axis.size_out
+    parts[-1] = lax.slice_in_dim(parts[-1], 0, parts[-1].shape[dim] - surplus, axis=dim)
+    return lax.concatenate(parts, dim)
 
 
 def _parts(axis: Axis, extended: bool) -> list[int]:
@@ -141,18 +149,23 @@ def _parts(axis: Axis, extended: bool) -> list[int]:
 
 
 def _times(x, values: list[float], dim: int):
-    """All phases of a period, on a new axis behind `dim`: `x` times each of the values.
+    """`x` times a value; or, if there are several phases, times each, on a new axis behind `dim`.
 
     The constants are put together in the program. A NumPy array would become an operand of every
     branch and loop around: to be loaded each time.
     """
+    if len(values) == 1:
+        return lax.mul(x, _constant(values[0], x.shape, x.dtype))
     shape = (*x.shape[: dim + 1], len(values), *x.shape[dim + 1 :])
     kept = tuple(axis for axis in range(len(shape)) if axis != dim + 1)
-    x = lax.broadcast_in_dim(x, shape, kept)
-    if len(values) == 1:
-        return lax.mul(x, lax.full(shape, values[0], x.dtype))
-    constants = lax.concatenate([lax.full((1,), value, x.dtype) for value in values], 0)
-    return lax.mul(x, lax.broadcast_in_dim(constants, shape, (dim + 1,)))
+    constants = lax.concatenate([_constant(value, (1,), x.dtype) for value in values], 0)
+    constants = lax.broadcast_in_dim(constants, shape, (dim + 1,))
+    return lax.mul(lax.broadcast_in_dim(x, shape, kept), constants)
+
+
+def _constant(value: float, shape: tuple[int, ...], dtype):
+    """`lax.full`, which takes several times as long to trace."""
+    return lax.broadcast_in_dim(np.asarray(value, dtype), shape, ())
 
 
 def _taps_by_sample(axis: Axis, taps) -> dict[int, list[float]]:
