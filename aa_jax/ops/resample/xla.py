@@ -119,19 +119,20 @@ def _slices_along(signals, axis: Axis, dim: int, taps, extended: bool):
                 part = _slice(strip, axis, dim, sample - first, count)
                 part = _times(part, column, dim)
                 total = part if total is None else lax.add(total, part)
-        parts.append(total)
+        # A single phase gets its axis too: seeing through to the concatenation, XLA would fuse more
+        # of what follows into it, and compute it again for every tap.
+        parts.append(total if axis.phases > 1 else lax.expand_dims(total, (dim + 1,)))
         done += count
-    if axis.phases == 1:
-        return lax.concatenate(parts, dim)
-    if axis.size_out == axis.periods * axis.phases:
-        y = lax.concatenate(parts, dim)
-        return y.reshape(*y.shape[:dim], axis.size_out, *y.shape[dim + 2 :])
-    # Phases join their periods, and the last one loses what it has too many, before the parts are
-    # put together: XLA on CPU (0.10.2) computes wrong numbers for a slice of the whole.
-    parts = [y.reshape(*y.shape[:dim], -1, *y.shape[dim + 2 :]) for y in parts]
     surplus = axis.periods * axis.phases - axis.size_out
-    parts[-1] = lax.slice_in_dim(parts[-1], 0, parts[-1].shape[dim] - surplus, axis=dim)
-    return lax.concatenate(parts, dim)
+    if surplus and signals[0].shape[-1] == 1:
+        # Each part on its own: of a single channel, XLA on CPU (jaxlib 0.10.2) computes wrong
+        # numbers for a slice of interleaved phases that ends in a lone first phase.
+        parts = [y.reshape(*y.shape[:dim], -1, *y.shape[dim + 2 :]) for y in parts]
+        parts[-1] = lax.slice_in_dim(parts[-1], 0, parts[-1].shape[dim] - surplus, axis=dim)
+        return lax.concatenate(parts, dim)
+    y = lax.concatenate(parts, dim)
+    y = y.reshape(*y.shape[:dim], axis.periods * axis.phases, *y.shape[dim + 2 :])
+    return lax.slice_in_dim(y, 0, axis.size_out, axis=dim)
 
 
 def _parts(axis: Axis, extended: bool) -> list[int]:
