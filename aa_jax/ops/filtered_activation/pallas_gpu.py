@@ -5,8 +5,8 @@ touches global memory. `pallas_gpu_tensor` computes the filters of 16-bit signal
 which is two to five times less work; `pallas_gpu_tensor.serves` says for which stages. The rest of
 this account is of the other kernel, which takes every stage and float32 signals too.
 
-A block of 128 threads owns 16 or 32 channels and a strip of columns, and walks down the rows. A step
-makes `rows.temporary` rows of it (four for the usual factors: one byte of codes):
+A block of 128 threads owns 16 or 32 channels and a strip of columns, and walks down the rows. A
+step makes `rows.temporary` rows of it (four for the usual factors: one byte of codes):
 
 1. The copy engine brings the next input rows into a ring in shared memory, one step ahead, with
    zeros outside of the image.

@@ -133,7 +133,7 @@ class StripCopies:
         slot = lax.rem(index, rows.chunks + 1)
         for strip in range(self.place.tiling.strips):
             column = (self.first_strip + strip) * self.strip.input_step + self.strip.input_first
-            target = self.buffers["ring"].at[slot, strip]
+            target = self.buffers["ring"].at[strip, slot]
             copied, width, _ = target.shape
             source = self._window(self.x_ref, self.place.x, row, copied, column, width)
             plgpu.copy_gmem_to_smem(source, target, barrier)

@@ -6,6 +6,7 @@ import functools
 from jax import lax, numpy as jnp
 from jax.experimental.pallas import mosaic_gpu as plgpu
 
+from aa_jax.ops.filtered_activation.pallas_gpu_tensor_codes import Codes
 from aa_jax.ops.filtered_activation.pallas_gpu_tensor_copies import StripCopies, StripPlace
 from aa_jax.ops.filtered_activation.pallas_gpu_tensor_plan import (
     BLOCK,
@@ -13,8 +14,9 @@ from aa_jax.ops.filtered_activation.pallas_gpu_tensor_plan import (
     rows_down,
     rows_read,
 )
+from aa_jax.ops.filtered_activation.pallas_gpu_tensor_registers import transforms
 from aa_jax.ops.filtered_activation.pallas_gpu_tensor_taps import RoundedStage
-from aa_jax.ops.filtered_activation.pallas_gpu_tensor_units import Units, transforms
+from aa_jax.ops.filtered_activation.pallas_gpu_tensor_units import Units
 from aa_jax.ops.filtered_activation.piecewise import ROWS_PER_BYTE
 
 
@@ -75,16 +77,14 @@ class _Block:
         self.filter_up_rows(step)
         # The copies of the step before have read their sources.
         plgpu.wait_smem_to_gmem(0, wait_read_only=True)
-        rows, identity = _Rows(self, step), self.units.identity()
+        rows, mask = _Rows(self, step), self.matrix(len(self.strip.matrices))
         for group in range(groups):
             for pair in range(self.rows.temporary // 2):
                 for term, along in enumerate(self.rows_down):
                     first, second = (rows.down(term, 2 * pair + i, group) for i in range(2))
                     for out, taps in along[pair]:
                         at = out * groups + group
-                        carried[at] = self.units.multiples(
-                            carried[at], first, second, taps, identity
-                        )
+                        carried[at] = self.units.multiples(carried[at], first, second, taps, mask)
         done = self.rows.emitted * groups
         self.write(step, carried[:done])
         return [self.units.zeros() if value is None else value for value in carried[done:]]
@@ -129,10 +129,12 @@ class _Rows:
     """The rows of one step on their way, by blocks; each is made when first asked for."""
 
     def __init__(self, block: _Block, step):
-        self.block, self.units, self.strip = block, block.units, block.strip
-        self.mode, self.activation = block.place.mode, block.rounded.stage.activation
-        self.step, self.packed = step, {}
-        for name in ("matrix", "tall", "temporary", "codes"):
+        place, units = block.place, block.units
+        self.block, self.units, self.strip, self.mode = block, units, place.strip, place.mode
+        self.activation, self.step = block.rounded.stage.activation, step
+        self.codes = Codes(self.activation, units.dtype, units.channels, place.interpret)
+        self.packed = {}
+        for name in ("matrix", "tall", "temporary", "loaded"):
             setattr(self, name, functools.cache(getattr(self, name)))
 
     def matrix(self, index: int):
@@ -151,23 +153,25 @@ class _Rows:
             total = self.sum(total, functools.partial(self.tall, term, row), blocks[block])
         signal = self.rounded(total)
         if self.mode == "read":
-            return signal * self.units.slopes(self.codes(block), row, self.activation.slope)
+            return signal * self.codes.slopes(self.loaded(block), row)
         slope, clamp = self.activation.slope, self.activation.clamp
         value = signal if slope == 1.0 else _leaky(signal, slope)
         if self.mode == "write":
-            # The rows of a block come one after another, the first first.
-            codes = self.packed.pop(block, None)
-            codes = self.units.add_codes(codes, signal, value, clamp, slope != 1.0)
-            if row + 1 < ROWS_PER_BYTE:
-                self.packed[block] = codes
-            else:
-                held = self.block.copies.codes(self.step)
-                self.units.store_codes(held, block * BLOCK, codes, self.block.mask(self.step))
+            self.note(row, block, signal, value)
         return value if clamp is None else jnp.clip(value, -clamp, clamp)
 
-    def codes(self, block: int):
+    def note(self, row: int, block: int, signal, value):
+        """Adds codes, of one row after another, and stores those of the last."""
+        packed = self.codes.added(self.packed.pop(block, None), signal, value)
+        if row + 1 < ROWS_PER_BYTE:
+            self.packed[block] = packed
+        else:
+            held = self.block.copies.codes(self.step)
+            self.codes.store(held, block * BLOCK, packed, self.block.mask(self.step))
+
+    def loaded(self, block: int):
         """Codes of four rows."""
-        return self.units.load_codes(self.block.copies.codes(self.step), block * BLOCK)
+        return self.codes.load(self.block.copies.codes(self.step), block * BLOCK)
 
     def down(self, term: int, row: int, group: int):
         """A block after the horizontal down filter."""

@@ -270,7 +270,7 @@ def buffers(stage: Stage, tiling: StripTiling, mode: str) -> dict[str, tuple[int
     Returns:
       "ring": input rows, in chunks; one more than a step reads. "tall": they after the vertical
       up filter: term, warp, row, eight channels. "out": completed output rows. "matrices": of taps,
-      as registers. "bits": packed codes.
+      as registers, and one more. "bits": packed codes.
     """
     rows, strip = rows_of(stage), strip_of(stage, tiling.groups)
     # An odd number of columns, and one in excess: eight rows, or four of two columns, then lie in
@@ -278,10 +278,10 @@ def buffers(stage: Stage, tiling: StripTiling, mode: str) -> dict[str, tuple[int
     width, channels = strip.input_blocks * BLOCK + 1, tiling.channels
     copied = rows_copied(rows, tiling)
     shapes = {
-        "ring": (rows.chunks + 1, tiling.strips, copied, width, channels),
+        "ring": (tiling.strips, rows.chunks + 1, copied, width, channels),
         "tall": (len(strip.up), _WARPS, ROWS_PER_BYTE, 2, width, BLOCK),
         "out": (rows.emitted, tiling.strips * strip.width, channels),
-        "matrices": (len(strip.matrices), 256),
+        "matrices": (len(strip.matrices) + 1, 256),
     }
     if mode != "plain":
         slots = 2 if mode == "read" else 1

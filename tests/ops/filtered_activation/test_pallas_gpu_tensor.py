@@ -159,14 +159,15 @@ def test_factor_undoes_the_scales():
 
 def test_matrices_lie_as_the_instruction_wants_them():
     """As the PTX manual has it for `mma.m16n8k16`: registers b0 to b3, by lane."""
-    from aa_jax.ops.filtered_activation.pallas_gpu_tensor_units import _matrix_of, words_of
+    from aa_jax.ops.filtered_activation.pallas_gpu_tensor_units import matrix_of, words_of
 
     matrix = np.random.default_rng(7).normal(size=(1, 16, 8)).astype(jnp.bfloat16)
-    (words,) = words_of(matrix, jnp.dtype("bfloat16"))
+    words, mask = words_of(matrix, jnp.dtype("bfloat16"))
     halves = words.view(np.uint16).view(jnp.bfloat16).reshape(128, 4)
     for thread in range(128):
         group, within = divmod(thread % 32, 4)
         for i in range(4):
             row = within * 2 + (i & 1) + (8 if i >= 2 else 0)
             assert halves[thread, i] == matrix[0, row, group]
-    np.testing.assert_array_equal(_matrix_of(jnp.asarray(words), jnp.bfloat16), matrix[0])
+            assert mask.view(np.uint16).reshape(128, 4)[thread, i] == 0xFFFF * (row % 8 == group)
+    np.testing.assert_array_equal(matrix_of(jnp.asarray(words), jnp.bfloat16), matrix[0])
