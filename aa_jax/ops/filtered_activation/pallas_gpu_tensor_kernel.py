@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import itertools
 
 from jax import lax, numpy as jnp
 from jax.experimental.pallas import mosaic_gpu as plgpu
@@ -77,14 +78,15 @@ class _Block:
         self.filter_up_rows(step)
         # The copies of the step before have read their sources.
         plgpu.wait_smem_to_gmem(0, wait_read_only=True)
-        rows, mask = _Rows(self, step), self.matrix(len(self.strip.matrices))
-        for group in range(groups):
-            for pair in range(self.rows.temporary // 2):
-                for term, along in enumerate(self.rows_down):
-                    first, second = (rows.down(term, 2 * pair + i, group) for i in range(2))
-                    for out, taps in along[pair]:
-                        at = out * groups + group
-                        carried[at] = self.units.multiples(carried[at], first, second, taps, mask)
+        rows = _Rows(self, step)
+        for group, (term, along) in itertools.product(range(groups), enumerate(self.rows_down)):
+            if group == 0 or len(self.rows_down) > 1:
+                mask = self.matrix(len(self.strip.matrices))
+            for pair, sums in enumerate(along):
+                first, second = (rows.down(term, 2 * pair + i, group) for i in range(2))
+                for out, taps in sums:
+                    at = out * groups + group
+                    carried[at] = self.units.multiples(carried[at], first, second, taps, mask)
         done = self.rows.emitted * groups
         self.write(step, carried[:done])
         return [self.units.zeros() if value is None else value for value in carried[done:]]
@@ -137,8 +139,8 @@ class _Rows:
         for name in ("matrix", "tall", "temporary", "loaded"):
             setattr(self, name, functools.cache(getattr(self, name)))
 
-    def matrix(self, index: int):
-        """A matrix of taps."""
+    def matrix(self, index: int, group: int | None):
+        """A matrix of taps; loaded anew for each group, or it would take registers all the time."""
         return self.block.matrix(index)
 
     def tall(self, term: int, row: int, blocks: tuple[int, int]):
@@ -179,13 +181,13 @@ class _Rows:
         def temporary(blocks):
             return [self.temporary(row, block) for block in blocks]
 
-        return self.rounded(self.sum(None, temporary, self.strip.down[term][group]))
+        return self.rounded(self.sum(None, temporary, self.strip.down[term][group], group))
 
-    def sum(self, total, blocks, products):
+    def sum(self, total, blocks, products, group: int | None = None):
         """Adds products of two blocks and matrices of taps."""
         for product in products:
             first, second = blocks(product.blocks)
-            total = self.units.product(total, first, second, self.matrix(product.matrix))
+            total = self.units.product(total, first, second, self.matrix(product.matrix, group))
         return total
 
     def rounded(self, total):

@@ -25,8 +25,8 @@ LANES = 64
 _WARPS = 4
 # Channels of a strip: so many bytes of 16-bit numbers as one copy interleaves, at most.
 _CHANNELS = (64, 32, 16)
-# Numbers that a thread carries from step to step, at most; beyond, the compiler runs short.
-_MOST_CARRIED = 64
+# Registers of a thread that `_held` counts, at most; beyond, the compiler runs short of the others.
+_MOST_HELD = 118
 _MOST_GROUPS = 4
 _MOST_COLUMNS = 256
 
@@ -212,7 +212,7 @@ def strips_of(stage: Stage, batch: int, channels: int, mode: str) -> StripTiling
     ]
     return min(
         (t for t in candidates if shared_memory(stage, t, mode) <= SHARED_MEMORY),
-        key=lambda tiling: _cost(stage, channels, tiling),
+        key=lambda tiling: _cost(stage, channels, tiling, mode),
         default=None,
     )
 
@@ -221,9 +221,16 @@ def _possible(stage: Stage, groups: int) -> bool:
     rows, strip = rows_of(stage), strip_of(stage, groups)
     if strip is None or strip.first > 0:
         return False
-    carried = (rows.partial - rows.emitted) * groups * LANES * BLOCK // 128
     widest = max(strip.blocks, strip.input_blocks) * BLOCK
-    return widest <= _MOST_COLUMNS and (groups == 1 or carried <= _MOST_CARRIED)
+    return widest <= _MOST_COLUMNS and (groups == 1 or _held(rows, strip) <= _MOST_HELD)
+
+
+def _held(rows: Rows, strip: Strip) -> int:
+    """Registers of partial output rows, of temporary blocks that one of them needs, of terms."""
+    carried = (rows.partial - rows.emitted) * strip.groups * LANES * BLOCK // 128
+    blocks = max(len(products) for term in strip.down for products in term) * 2
+    terms = len(strip.up) + len(strip.down) - 2
+    return carried + rows.temporary * blocks * LANES * BLOCK // 256 + 8 * terms
 
 
 def _tiling(stage: Stage, batch: int, channels: int, of_strip: int, groups: int) -> StripTiling:
@@ -238,8 +245,8 @@ def _tiling(stage: Stage, batch: int, channels: int, of_strip: int, groups: int)
     return StripTiling(of_strip, strips, groups, tiles, segments, length, lead)
 
 
-def _cost(stage: Stage, channels: int, tiling: StripTiling):
-    """Products that all blocks compute; then copies as wide as possible."""
+def _cost(stage: Stage, channels: int, tiling: StripTiling, mode: str):
+    """Products of all blocks, more where one alone hides no delays; then copies that are wide."""
     rows, strip = rows_of(stage), strip_of(stage, tiling.groups)
     down = sum(len(pair) for term in rows_down(rows) for pair in term)
     sums = itertools.chain.from_iterable(strip.up + strip.down)
@@ -250,7 +257,8 @@ def _cost(stage: Stage, channels: int, tiling: StripTiling):
     )
     blocks = tiling.tiles * tiling.strips * -(-channels // tiling.channels) * tiling.channels
     steps = tiling.segments * (tiling.length + tiling.lead_steps)
-    return blocks * step * steps, -tiling.channels
+    beside = min(SHARED_MEMORY // shared_memory(stage, tiling, mode), 2)
+    return blocks * step * steps * (1 + 0.5 / beside), -tiling.channels
 
 
 def shared_memory(stage: Stage, tiling: StripTiling, mode: str) -> int:

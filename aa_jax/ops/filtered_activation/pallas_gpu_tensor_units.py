@@ -74,8 +74,27 @@ class Units:
         return zeros if self.interpret else plgpu.layout_cast(zeros, BLOCKS)
 
     def words(self, ref, index: int):
-        """A matrix of taps, or the mask, from a buffer of what `words_of` returns."""
-        return ref[index] if self.interpret else plgpu.layout_cast(ref[index], _WORDS)
+        """A matrix of taps, or the mask, from a buffer of what `words_of` returns.
+
+        Loaded anew each time: the compiler would keep it, and what is made of it, in registers.
+        """
+        if self.interpret:
+            return ref[index]
+
+        @plgpu.inline_mgpu(
+            arg_types=(plgpu.RefType(),),
+            return_type=plgpu.ShapeDtypeStruct((256,), jnp.int32, layout=_WORDS),
+        )
+        def run(_, ref):
+            own = registers.times(utils.thread_idx(), 8)
+            words = registers.instruction(
+                f"ld.volatile.shared.v2.b32 {{$0,$1}}, [$2+{index * registers.strides(ref)[0]}];",
+                [registers.add(registers.address_of(ref), own)],
+                results=registers.integers(2),
+            )
+            return registers.from_integers(words, _WORDS)
+
+        return run(ref)
 
     def product(self, total, first, second, matrix):
         """Adds two 16-bit blocks, side by side, times a matrix (16, 8), to a float32 block or None.
