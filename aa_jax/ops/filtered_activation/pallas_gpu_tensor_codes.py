@@ -4,6 +4,8 @@ Arithmetic is on words: two 16-bit numbers of neighbouring columns at a time, fo
 no operations. See `pallas_gpu_tensor_units` for the seam between a GPU and the interpreter.
 """
 
+import functools
+
 from jax import lax, numpy as jnp
 from jax.experimental.pallas import mosaic_gpu as plgpu
 from jaxlib.mlir.dialects import arith
@@ -34,43 +36,39 @@ class Codes:
         self.channels, self.interpret = channels, interpret
         self._bytes = plgpu.RefType(transforms(channels, jnp.uint8))
 
-    def added(self, packed, signal, value):
-        """A block of uint16: the codes of a row, and those of the rows before.
+    def added(self, packed, row: int, signal, value, clamped):
+        """A block of uint16: the codes of one of four rows, and those of other rows.
 
-        A row's two bits come in at the top, the upper one inverted, and move down as others follow,
-        so that after four rows the upper byte is complete.
+        NEGATIVE is there for clamped samples too, until `store` takes it away.
 
         Args:
-          packed: the rows before, None before the first.
+          packed: the other rows, or None.
+          row: which one.
           signal: 16-bit block before the activation.
-          value: the same after the slope, before the clamp.
+          value, clamped: the same after the slope, and after the clamp, if there is one.
         """
-        signs, clamp = self.activation.slope != 1.0, self.activation.clamp
-        limit = None if clamp is None else registers.bits_of_number(clamp, self.dtype)
+        signs, clamps = self.activation.slope != 1.0, self.activation.clamp is not None
         if self.interpret:
-            new = jnp.full(SHAPE, 0x8000, jnp.uint16)
+            new = jnp.zeros(SHAPE, jnp.uint16)
             if signs:
-                new = new | (lax.bitcast_convert_type(signal, jnp.uint16) >> 15) << 14
-            if limit is not None:
-                magnitude = lax.bitcast_convert_type(value, jnp.uint16) & 0x7FFF
-                new = jnp.where(magnitude > limit, jnp.uint16(0), new)
-            return new if packed is None else (packed >> 2) | new
+                new = new | lax.bitcast_convert_type(signal, jnp.uint16) >> 15
+            if clamps:
+                new = jnp.where(clamped != value, new | CLAMPED, new)
+            return new << (2 * row) | (0 if packed is None else packed)
 
-        def of_words(u, v, *before):
-            inside = registers.i32(-1)
-            if limit is not None:
-                # The top bit of either half stays where the magnitude is not beyond.
-                magnitude = arith.andi(v, registers.i32(0x7FFF7FFF))
-                inside = arith.subi(registers.i32((limit | 0x8000) * 0x10001), magnitude)
-            new = arith.andi(inside, registers.i32(0x80008000))
+        def of_words(u, v, w, *others):
+            places = []
             if signs:
-                negative = registers.shifted_down(arith.andi(u, inside), 1)
-                new = arith.ori(new, arith.andi(negative, registers.i32(0x40004000)))
-            for word in before:
-                new = arith.ori(new, registers.shifted_down(word, 2))
-            return new
+                places.append((_spread_signs(u), NEGATIVE))
+            if clamps:
+                places.append((self._unequal(v, w), CLAMPED))
+            new = [
+                arith.andi(where, registers.i32((code << (2 * row)) * 0x10001))
+                for where, code in places
+            ]
+            return functools.reduce(arith.ori, [*others, *new], registers.i32(0))
 
-        arguments = [signal, value] + ([] if packed is None else [packed])
+        arguments = [signal, value, clamped] + ([] if packed is None else [packed])
 
         @plgpu.inline_mgpu(arg_types=(BLOCKS,) * len(arguments), return_type=block_type(jnp.uint16))
         def run(_, *blocks):
@@ -78,6 +76,17 @@ class Codes:
             return registers.from_words([of_words(*word) for word in words], jnp.uint16)
 
         return run(*arguments)
+
+    def _unequal(self, first, second):
+        """All bits of those of two numbers that differ."""
+        kind = {"bfloat16": "bf16x2", "float16": "f16x2"}[self.dtype.name]
+        (where,) = registers.instruction(
+            f"set.ne.u32.{kind} $0, $1, $2;",
+            [first, second],
+            results=registers.integers(1),
+            pure=True,
+        )
+        return where
 
     def store(self, ref, column: int, packed, mask):
         """Stores complete bytes.
@@ -90,7 +99,7 @@ class Codes:
         """
         mask = lax.broadcast(mask.astype(jnp.uint16), SHAPE)
         if self.interpret:
-            complete = (((packed >> 8) ^ 0xAA) & mask).astype(jnp.uint8)
+            complete = (packed & ~(packed >> 1 & 0x55) & mask).astype(jnp.uint8)
             parts = complete.reshape(-1, self.channels, BLOCK).transpose(0, 2, 1)
             ref[:, column : column + BLOCK, :] = parts
             return
@@ -99,8 +108,9 @@ class Codes:
         def run(_, ref, packed, mask):
             words = zip(registers.words_of(packed), registers.words_of(mask), strict=True)
             for i, (word, kept) in enumerate(words):
-                complete = arith.xori(word, registers.i32(0xAA00AA00))
-                complete = arith.andi(registers.shifted_down(complete, 8), kept)
+                clamped = arith.andi(registers.shifted_down(word, 1), registers.i32(0x00550055))
+                complete = arith.andi(word, arith.xori(clamped, registers.i32(-1)))
+                complete = arith.andi(complete, kept)
                 for half in range(2):
                     registers.instruction(
                         f"st.shared.b8 [$0+{column * self.channels}], $1;",
@@ -180,12 +190,18 @@ class Codes:
 
 def _spread(word, bit: int):
     """In each half, one bit of its lower byte everywhere."""
-    top = arith.shli(word, registers.i32(7 - bit))
-    (spread,) = registers.instruction(
-        # The signs of bytes 0 and 2, twice each.
-        "prmt.b32 $0, $1, 0, 0xaa88;",
-        [top],
-        results=registers.integers(1),
-        pure=True,
+    # The signs of bytes 0 and 2, twice each.
+    return _selected(arith.shli(word, registers.i32(7 - bit)), 0xAA88)
+
+
+def _spread_signs(word):
+    """In each half, its highest bit everywhere."""
+    # The signs of bytes 1 and 3, twice each.
+    return _selected(word, 0xBB99)
+
+
+def _selected(word, selector: int):
+    (result,) = registers.instruction(
+        f"prmt.b32 $0, $1, 0, {selector};", [word], results=registers.integers(1), pure=True
     )
-    return spread
+    return result

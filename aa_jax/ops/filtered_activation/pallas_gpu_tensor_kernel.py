@@ -158,13 +158,16 @@ class _Rows:
             return signal * self.codes.slopes(self.loaded(block), row)
         slope, clamp = self.activation.slope, self.activation.clamp
         value = signal if slope == 1.0 else _leaky(signal, slope)
+        clamped = value
+        if clamp is not None:
+            clamped = jnp.minimum(jnp.maximum(value, -clamp), clamp)
         if self.mode == "write":
-            self.note(row, block, signal, value)
-        return value if clamp is None else jnp.clip(value, -clamp, clamp)
+            self.note(row, block, signal, value, clamped)
+        return clamped
 
-    def note(self, row: int, block: int, signal, value):
-        """Adds codes, of one row after another, and stores those of the last."""
-        packed = self.codes.added(self.packed.pop(block, None), signal, value)
+    def note(self, row: int, block: int, *values):
+        """Adds codes, of one row after another, and stores those of all four."""
+        packed = self.codes.added(self.packed.pop(block, None), row, *values)
         if row + 1 < ROWS_PER_BYTE:
             self.packed[block] = packed
         else:

@@ -222,7 +222,7 @@ def _possible(stage: Stage, groups: int) -> bool:
     if strip is None or strip.first > 0:
         return False
     widest = max(strip.blocks, strip.input_blocks) * BLOCK
-    return widest <= _MOST_COLUMNS and (groups == 1 or _held(rows, strip) <= _MOST_HELD)
+    return widest < _MOST_COLUMNS and (groups == 1 or _held(rows, strip) <= _MOST_HELD)
 
 
 def _held(rows: Rows, strip: Strip) -> int:
