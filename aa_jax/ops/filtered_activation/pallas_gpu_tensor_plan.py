@@ -26,8 +26,10 @@ _WARPS = 4
 # Channels of a strip: so many bytes of 16-bit numbers as one copy interleaves, at most.
 _CHANNELS = (64, 32, 16)
 # Registers of a thread that `_held` counts, at most; beyond, the compiler runs short of the others.
-_MOST_HELD = 118
+_MOST_HELD = 120
 _MOST_GROUPS = 4
+# Instructions of the activation, and what codes add, for a block.
+_POINTWISE = 10
 _MOST_COLUMNS = 256
 
 
@@ -208,7 +210,7 @@ def strips_of(stage: Stage, batch: int, channels: int, mode: str) -> StripTiling
     candidates = [
         _tiling(stage, batch, channels, of_strip, groups)
         for of_strip, groups in itertools.product(_CHANNELS, range(1, _MOST_GROUPS + 1))
-        if _possible(stage, groups)
+        if _possible(stage, LANES // of_strip, groups)
     ]
     return min(
         (t for t in candidates if shared_memory(stage, t, mode) <= SHARED_MEMORY),
@@ -217,20 +219,20 @@ def strips_of(stage: Stage, batch: int, channels: int, mode: str) -> StripTiling
     )
 
 
-def _possible(stage: Stage, groups: int) -> bool:
+def _possible(stage: Stage, strips: int, groups: int) -> bool:
     rows, strip = rows_of(stage), strip_of(stage, groups)
     if strip is None or strip.first > 0:
         return False
     widest = max(strip.blocks, strip.input_blocks) * BLOCK
-    return widest < _MOST_COLUMNS and (groups == 1 or _held(rows, strip) <= _MOST_HELD)
+    return widest < _MOST_COLUMNS and (groups == 1 or _held(rows, strip, strips) <= _MOST_HELD)
 
 
-def _held(rows: Rows, strip: Strip) -> int:
-    """Registers of partial output rows, of temporary blocks that one of them needs, of terms."""
+def _held(rows: Rows, strip: Strip, strips: int) -> int:
+    """Registers of partial output rows, of temporary blocks that one needs, of terms, of strips."""
     carried = (rows.partial - rows.emitted) * strip.groups * LANES * BLOCK // 128
     blocks = max(len(products) for term in strip.down for products in term) * 2
     terms = len(strip.up) + len(strip.down) - 2
-    return carried + rows.temporary * blocks * LANES * BLOCK // 256 + 8 * terms
+    return carried + rows.temporary * blocks * LANES * BLOCK // 256 + 8 * terms + 2 * strips
 
 
 def _tiling(stage: Stage, batch: int, channels: int, of_strip: int, groups: int) -> StripTiling:
@@ -246,19 +248,22 @@ def _tiling(stage: Stage, batch: int, channels: int, of_strip: int, groups: int)
 
 
 def _cost(stage: Stage, channels: int, tiling: StripTiling, mode: str):
-    """Products of all blocks, more where one alone hides no delays; then copies that are wide."""
+    """Instructions of all blocks, more where one alone hides no delays.
+
+    A thread takes one instruction for a product, and two to round its results. Copies to several
+    strips are several, and narrow.
+    """
     rows, strip = rows_of(stage), strip_of(stage, tiling.groups)
-    down = sum(len(pair) for term in rows_down(rows) for pair in term)
-    sums = itertools.chain.from_iterable(strip.up + strip.down)
-    step = (
-        len(strip.up) * strip.input_blocks * BLOCK // 2
-        + rows.temporary * sum(len(products) for products in sums)
-        + tiling.groups * down
-    )
+    tall = strip.input_blocks * BLOCK // 4 * (2 + 7 * len(strip.up))
+    wide = sum(2 * len(products) + 2 for term in strip.up for products in term)
+    narrow = sum(len(products) + 2 for term in strip.down for products in term)
+    added = tiling.groups * sum(len(pair) for term in rows_down(rows) for pair in term)
+    step = tall + rows.temporary * (wide + strip.blocks * _POINTWISE + narrow) + added
     blocks = tiling.tiles * tiling.strips * -(-channels // tiling.channels) * tiling.channels
     steps = tiling.segments * (tiling.length + tiling.lead_steps)
     beside = min(SHARED_MEMORY // shared_memory(stage, tiling, mode), 2)
-    return blocks * step * steps * (1 + 0.5 / beside), -tiling.channels
+    copies = 1 + 0.1 * (tiling.strips - 1)
+    return blocks * step * steps * copies * (1 + 0.5 / beside)
 
 
 def shared_memory(stage: Stage, tiling: StripTiling, mode: str) -> int:
