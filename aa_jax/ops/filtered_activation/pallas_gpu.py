@@ -2,8 +2,8 @@
 
 Both take a tile of the input in and bring a tile of the output out; the temporary grid never
 touches global memory. `pallas_gpu_tensor` computes the filters of 16-bit signals on tensor cores,
-which is two to five times less work; `pallas_gpu_tensor.serves` says for which stages. The rest of
-this account is of the other kernel, which takes every stage and float32 signals too.
+in a quarter of the instructions or less; `pallas_gpu_tensor.serves` says for which stages. The rest
+of this account is of the other kernel, which takes every stage and float32 signals too.
 
 A block of 128 threads owns 16 or 32 channels and a strip of columns, and walks down the rows. A
 step makes `rows.temporary` rows of it (four for the usual factors: one byte of codes):
