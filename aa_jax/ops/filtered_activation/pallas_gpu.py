@@ -131,6 +131,7 @@ class Launch:
       tiling: channels of a block, tiles, segments.
       columns: of the output that a block makes.
       shared: bytes of its shared memory.
+      plain_stores: whether a result lies in shared memory as in global memory.
       frames: for the interpreter, what is touched of "x", "y" and "codes".
       constants: arrays that the kernel gets after the operands.
     """
@@ -139,6 +140,7 @@ class Launch:
     tiling: Tiling | StripTiling
     columns: int
     shared: int
+    plain_stores: bool
     frames: dict[str, Frame]
     constants: tuple[np.ndarray, ...]
 
@@ -181,6 +183,7 @@ def _sums_launch(stage: Stage, batch: int, channels: int, dtype, mode: str, inte
         "tiling": tiling,
         "columns": tiling.valid * columns_of(stage).outputs,
         "shared": shared_memory(stage, tiling, dtype.itemsize, mode),
+        "plain_stores": True,
         "frames": frames,
         "constants": (),
     }
@@ -214,7 +217,12 @@ def _run(operands, stage: Stage, mode: str, interpret: bool):
     batch, channels = x.shape[0], x.shape[3]
     launch = launch_of(stage, batch, channels, x.dtype, mode, interpret=interpret)
     tiling, frames = launch.tiling, launch.frames
-    padded = -(-channels // _granule(x.dtype, mode)) * _granule(x.dtype, mode)
+    granule = _granule(x.dtype, mode)
+    padded = -(-channels // granule) * granule
+    if launch.plain_stores and padded == tiling.channels:
+        # Columns with all of their channels would be one run of bytes, and copied as such: beyond
+        # the end of a row into the next.
+        padded += granule
     if interpret:
         padded = -(-channels // tiling.channels) * tiling.channels
     shapes = {"y": (batch, *stage.out_size, padded), "codes": stage.codes_shape(batch, padded)}
@@ -237,7 +245,7 @@ def _run(operands, stage: Stage, mode: str, interpret: bool):
     results = plgpu.kernel(
         launch.body,
         out_type=tuple(out_type(name, dtype) for name, dtype in outs.items()),
-        grid=(batch, tiling.tiles * tiling.segments, -(-padded // tiling.channels)),
+        grid=(batch, tiling.tiles * tiling.segments, -(-channels // tiling.channels)),
         grid_names=GRID,
         scratch_types=launch.body.scratch(x.dtype),
         compiler_params=plgpu.CompilerParams(

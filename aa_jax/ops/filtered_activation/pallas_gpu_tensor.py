@@ -99,6 +99,8 @@ def launch(stage: Stage, batch: int, channels: int, dtype, mode: str, interpret:
         "tiling": tiling,
         "columns": tiling.strips * strip.width,
         "shared": shared_memory(stage, tiling, mode),
+        # Bytes of 16 channels are too few to be swizzled.
+        "plain_stores": mode == "write" and tiling.channels < 32,
         "frames": frames,
         "constants": (words_of(strip.matrices, dtype),),
     }
