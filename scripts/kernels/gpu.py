@@ -24,8 +24,7 @@ from jax.experimental import topologies  # noqa: E402
 from jax.sharding import NamedSharding, PartitionSpec  # noqa: E402
 
 from aa_jax.ops.filtered_activation import pallas_gpu  # noqa: E402
-from aa_jax.ops.filtered_activation.pallas_gpu_pattern import columns_of  # noqa: E402
-from aa_jax.ops.filtered_activation.pallas_gpu_tiles import Tiling, shared_memory, tiling_of  # noqa: E402
+from aa_jax.ops.filtered_activation.pallas_gpu_tensor_plan import StripTiling  # noqa: E402
 from aa_jax.ops.filtered_activation.stage import Stage  # noqa: E402
 from scripts.kernels.shape_classes import CLASSES, stage_of  # noqa: E402
 
@@ -50,6 +49,12 @@ device_description_str: "NVIDIA H200"
 MODES = {"plain": "forward", "write": "forward with codes", "read": "backward"}
 
 
+_COLUMNS = (
+    *("class", "terms", "dtype", "pass", "kernel", "tile", "registers", "spilled", "shared kB"),
+    *("blocks", "s"),
+)
+
+
 @dataclasses.dataclass(frozen=True)
 class Cost:
     """What one kernel costs.
@@ -57,15 +62,13 @@ class Cost:
     Attributes:
       registers: of a thread.
       spilled: bytes of a thread's registers that go through local memory, stores and loads.
-      shared: bytes of a block's shared memory.
-      tiling: how the stage is cut.
+      launch: how the kernel runs.
       seconds: to lower and compile it.
     """
 
     registers: int
     spilled: int
-    shared: int
-    tiling: Tiling
+    launch: pallas_gpu.Launch
     seconds: float
 
     @property
@@ -73,7 +76,7 @@ class Cost:
         """Blocks that a multiprocessor runs beside each other."""
         kept = 1024
         by_registers = 65536 // (128 * (-(-self.registers // 8) * 8))
-        return min(by_registers, 233472 // (self.shared + kept))
+        return min(by_registers, 233472 // (self.launch.shared + kept))
 
 
 def compile_kernel(stage: Stage, batch: int, channels: int, dtype, mode: str) -> Cost:
@@ -94,8 +97,7 @@ def compile_kernel(stage: Stage, batch: int, channels: int, dtype, mode: str) ->
     else:
         write = mode == "write"
         traced = jax.jit(lambda x: pallas_gpu.filtered(x, stage, with_codes=write)).trace(x)
-    itemsize = jnp.dtype(dtype).itemsize
-    tiling = tiling_of(stage, batch, channels, itemsize, mode)
+    launch = pallas_gpu.launch_of(stage, batch, channels, dtype, mode)
     start = time.perf_counter()
     with _Output() as output:
         traced.lower(lowering_platforms=("cuda",)).compile()
@@ -103,8 +105,7 @@ def compile_kernel(stage: Stage, batch: int, channels: int, dtype, mode: str) ->
     return Cost(
         registers=int(re.search(r"Used (\d+) registers", output.text)[1]),
         spilled=sum(int(n) for n in re.findall(r"(\d+) bytes spill", output.text)),
-        shared=shared_memory(stage, tiling, itemsize, mode),
-        tiling=tiling,
+        launch=launch,
         seconds=seconds,
     )
 
@@ -134,8 +135,8 @@ def main() -> None:
     parser.add_argument("--channels", type=int, default=512)
     parser.add_argument("--dtypes", nargs="*", default=["float32", "bfloat16"], metavar="DTYPE")
     arguments = parser.parse_args()
-    print("| class | terms | dtype | pass | tile | registers | spilled | shared kB | blocks | s |")
-    print("|---|--:|---|---|---|--:|--:|--:|--:|--:|")
+    print("| " + " | ".join(_COLUMNS) + " |")
+    print("|---" * len(_COLUMNS) + "|")
     spilling = []
     for name, dtype in itertools.product(arguments.classes, arguments.dtypes):
         forward = stage_of(CLASSES[name], dtype)
@@ -150,20 +151,18 @@ def main() -> None:
 
 
 def _row(name: str, forward: Stage, dtype: str, label: str, stage: Stage, cost: Cost) -> str:
-    tiling, columns = cost.tiling, columns_of(stage)
-    tile = (
-        f"{tiling.valid * columns.outputs} of {stage.out_size[1]} columns x {tiling.channels}, "
-        f"{tiling.valid}/{tiling.units} units"
-    )
+    launch = cost.launch
+    tile = f"{launch.columns} of {stage.out_size[1]} columns x {launch.tiling.channels}"
     cells = (
         name,
         len(forward.down.terms),
         dtype,
         label,
+        "tensor cores" if isinstance(launch.tiling, StripTiling) else "sums",
         tile,
         cost.registers,
         cost.spilled,
-        f"{cost.shared / 1000:.0f}",
+        f"{launch.shared / 1000:.0f}",
         cost.beside,
         f"{cost.seconds:.1f}",
     )

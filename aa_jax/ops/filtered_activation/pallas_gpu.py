@@ -1,8 +1,12 @@
-"""The filtered activation on NVIDIA GPUs from Hopper on: one Pallas Mosaic GPU kernel.
+"""The filtered activation on NVIDIA GPUs from Hopper on: two Pallas Mosaic GPU kernels.
 
-A block of 128 threads owns 16 or 32 channels and a strip of columns, and walks down the rows. Only
-the input, the output and the codes touch global memory; the temporary grid never does. A step
-makes `rows.temporary` rows of it (four for the usual factors: one byte of codes):
+Both take a tile of the input in and bring a tile of the output out; the temporary grid never
+touches global memory. `pallas_gpu_tensor` computes the filters of 16-bit signals on tensor cores,
+in a quarter of the instructions or less; `pallas_gpu_tensor.serves` says for which stages. The rest
+of this account is of the other kernel, which takes every stage and float32 signals too.
+
+A block of 128 threads owns 16 or 32 channels and a strip of columns, and walks down the rows. A
+step makes `rows.temporary` rows of it (four for the usual factors: one byte of codes):
 
 1. The copy engine brings the next input rows into a ring in shared memory, one step ahead, with
    zeros outside of the image.
@@ -36,23 +40,23 @@ instructions (PTX); the floor is that of float32 arithmetic without any other in
 That bounds it to 43 to 57 % of the float32 floor for separable filters, 51 to 84 % for radial ones.
 `scripts/kernels/gpu.py` prints registers and shared memory of each shape class.
 
-**Tensor cores** could go below that floor. `wgmma` with the taps as its 64 rows does not: 7 of 8
-products of the up filter and 11 of 12 of the down filter are by zero, twice over because taps need
-two 16-bit parts, which takes as long as the sums above. Pixels as its rows, and 16 columns of
-taps, would; that needs operands transposed between the passes.
-
 **Padding.** The copy engine wants rows of whole 16 bytes. Channels that are not a multiple of 16
 (without codes of 8, in float32 of 4) are padded and the results cropped: one more pass over each,
 by the bytes a third of the kernel's own time. Sizes need no padding.
 """
 
 import dataclasses
+from collections.abc import Callable
 
 import jax
+import numpy as np
 from jax import numpy as jnp
 
+from aa_jax.ops.filtered_activation import pallas_gpu_tensor
+from aa_jax.ops.filtered_activation.pallas_gpu_frames import Frame, row_frames
 from aa_jax.ops.filtered_activation.pallas_gpu_pattern import columns_of, rows_of, statements
-from aa_jax.ops.filtered_activation.pallas_gpu_tiles import Tiling, tiling_of
+from aa_jax.ops.filtered_activation.pallas_gpu_tensor_plan import StripTiling
+from aa_jax.ops.filtered_activation.pallas_gpu_tiles import Tiling, shared_memory, tiling_of
 from aa_jax.ops.filtered_activation.stage import Stage
 from aa_jax.ops.resample.geometry import Axis
 
@@ -89,6 +93,8 @@ def unsupported(stage: Stage, dtype, channels: int) -> str | None:
                 "its down filter reads beyond the temporary grid, where its up filter, continued, "
                 "is not zero"
             )
+    if pallas_gpu_tensor.serves(stage, dtype, channels):
+        return None
     for mode in ("plain", "write", "read"):
         if tiling_of(stage, 1, channels, dtype.itemsize, mode) is None:
             return "no tile of it fits in the registers and the shared memory of a multiprocessor"
@@ -117,62 +123,84 @@ def _reads_made_up_samples(up: Axis, down: Axis, terms) -> bool:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Frame:
-    """The rows and units of an array that the blocks touch, first and one past the last."""
+class Launch:
+    """One of the two kernels, made for a stage.
 
-    rows: tuple[int, int]
-    units: tuple[int, int]
-    width: int
+    Attributes:
+      body: the kernel's body, which also says what `scratch` it needs.
+      tiling: channels of a block, tiles, segments.
+      columns: of the output that a block makes.
+      shared: bytes of its shared memory.
+      plain_stores: whether a result lies in shared memory as in global memory.
+      frames: for the interpreter, what is touched of "x", "y" and "codes".
+      constants: arrays that the kernel gets after the operands.
+    """
 
-    def padded(self, x: jax.Array) -> jax.Array:
-        """All that is touched, zero where there is nothing, with its columns split into units."""
-        (top, bottom), (left, right) = self._margins(x.shape[1:3])
-        x = jnp.pad(x, ((0, 0), (top, bottom), (left, right), (0, 0)))
-        return x.reshape(*x.shape[:2], -1, self.width, x.shape[3])
-
-    def cropped(self, y: jax.Array, size: tuple[int, int]) -> jax.Array:
-        """Undoes `padded`."""
-        (top, _), (left, _) = self._margins(size)
-        y = y.reshape(*y.shape[:2], -1, y.shape[4])
-        return y[:, top : top + size[0], left : left + size[1]]
-
-    def origin(self):
-        return max(-self.rows[0], 0), max(-self.units[0], 0)
-
-    def _margins(self, size):
-        top, left = self.origin()
-        bottom = max(self.rows[1] - size[0], 0)
-        units = max(self.units[1], -(-size[1] // self.width))
-        return (top, bottom), (left * self.width, units * self.width - size[1])
+    body: Callable
+    tiling: Tiling | StripTiling
+    columns: int
+    shared: int
+    plain_stores: bool
+    frames: dict[str, Frame]
+    constants: tuple[np.ndarray, ...]
 
 
-def _frames(stage: Stage, tiling: Tiling) -> dict[str, _Frame]:
-    rows, columns = rows_of(stage), columns_of(stage)
-    emitting = rows.first_emitting
-    begin, end = emitting - tiling.lead_steps, emitting + tiling.segments * tiling.length
-    last = (tiling.tiles - 1) * tiling.valid
+def launch_of(
+    stage: Stage, batch: int, channels: int, dtype, mode: str, *, interpret: bool = False
+) -> Launch:
+    """Chooses the kernel for a stage: that on tensor cores wherever it serves.
+
+    Args:
+      stage: `unsupported` must have nothing against it.
+      batch, channels, dtype: of the signal.
+      mode: "plain" forward, forward that "write"s codes, or gated, which "read"s them.
+      interpret: whether Pallas' interpreter runs it.
+    """
+    on_tensor_cores = pallas_gpu_tensor.serves(stage, dtype, channels)
+    launch = pallas_gpu_tensor.launch if on_tensor_cores else _sums_launch
+    return Launch(**launch(stage, batch, channels, jnp.dtype(dtype), mode, interpret))
+
+
+def _sums_launch(stage: Stage, batch: int, channels: int, dtype, mode: str, interpret: bool):
+    """How to run a stage in float32: arguments of `Launch`."""
+    # Imported here: slow, and not there on every platform.
+    from aa_jax.ops.filtered_activation.pallas_gpu_copies import Origins, Place
+    from aa_jax.ops.filtered_activation.pallas_gpu_kernel import Body
+
+    tiling = tiling_of(stage, batch, channels, dtype.itemsize, mode)
+    frames = _frames(stage, tiling) if interpret else {}
+    place = Place(
+        rows=rows_of(stage),
+        columns=columns_of(stage),
+        tiling=tiling,
+        mode=mode,
+        interpret=interpret,
+        **{name: Origins(*frame.origin()) for name, frame in frames.items()},
+    )
+    body = Body(place, stage.activation, stage.temporary_size[0])
     return {
-        "x": _Frame(
-            (
-                begin * rows.fresh + rows.first_input,
-                (end - 1 + rows.chunks) * rows.fresh + rows.first_input,
-            ),
-            (columns.input_lead, last + columns.input_lead + tiling.input_units),
-            columns.inputs,
-        ),
-        "y": _Frame(
-            (
-                emitting * rows.emitted + rows.first_output,
-                end * rows.emitted + rows.first_output,
-            ),
-            (0, last + tiling.valid),
-            columns.outputs,
-        ),
-        "codes": _Frame(
-            (begin * rows.code_rows, end * rows.code_rows),
-            (columns.lead, last + columns.lead + tiling.units),
-            columns.classes,
-        ),
+        "body": body,
+        "tiling": tiling,
+        "columns": tiling.valid * columns_of(stage).outputs,
+        "shared": shared_memory(stage, tiling, dtype.itemsize, mode),
+        "plain_stores": True,
+        "frames": frames,
+        "constants": (),
+    }
+
+
+def _frames(stage: Stage, tiling: Tiling) -> dict[str, Frame]:
+    columns = columns_of(stage)
+    last = (tiling.tiles - 1) * tiling.valid
+    units = {
+        "x": (columns.input_lead, last + columns.input_lead + tiling.input_units),
+        "y": (0, last + tiling.valid),
+        "codes": (columns.lead, last + columns.lead + tiling.units),
+    }
+    widths = {"x": columns.inputs, "y": columns.outputs, "codes": columns.classes}
+    return {
+        name: Frame(rows, units[name], widths[name], split=True)
+        for name, rows in row_frames(rows_of(stage), tiling).items()
     }
 
 
@@ -181,18 +209,22 @@ def _run(operands, stage: Stage, mode: str, interpret: bool):
     # Imported here: slow, and not there on every platform.
     from jax.experimental.pallas import mosaic_gpu as plgpu
 
-    from aa_jax.ops.filtered_activation.pallas_gpu_copies import GRID, Origins, Place
-    from aa_jax.ops.filtered_activation.pallas_gpu_kernel import Body
+    from aa_jax.ops.filtered_activation.pallas_gpu_copies import GRID
 
     x = operands[0]
     if x.size == 0:
         return _nothing(x, stage, mode)
     batch, channels = x.shape[0], x.shape[3]
-    tiling = tiling_of(stage, batch, channels, x.dtype.itemsize, mode)
-    padded = -(-channels // _granule(x.dtype, mode)) * _granule(x.dtype, mode)
+    launch = launch_of(stage, batch, channels, x.dtype, mode, interpret=interpret)
+    tiling, frames = launch.tiling, launch.frames
+    granule = _granule(x.dtype, mode)
+    padded = -(-channels // granule) * granule
+    if launch.plain_stores and padded == tiling.channels:
+        # Columns with all of their channels would be one run of bytes, and copied as such: beyond
+        # the end of a row into the next.
+        padded += granule
     if interpret:
         padded = -(-channels // tiling.channels) * tiling.channels
-    frames = _frames(stage, tiling) if interpret else {}
     shapes = {"y": (batch, *stage.out_size, padded), "codes": stage.codes_shape(batch, padded)}
 
     def enter(array, name):
@@ -209,29 +241,23 @@ def _run(operands, stage: Stage, mode: str, interpret: bool):
             array = frames[name].cropped(array, shapes[name][1:3])
         return array[..., :channels] if padded > channels else array
 
-    place = Place(
-        rows=rows_of(stage),
-        columns=columns_of(stage),
-        tiling=tiling,
-        mode=mode,
-        interpret=interpret,
-        **{name: Origins(*frame.origin()) for name, frame in frames.items()},
-    )
-    body = Body(place, stage.activation, stage.temporary_size[0])
     outs = {"y": x.dtype} | ({"codes": jnp.uint8} if mode == "write" else {})
     results = plgpu.kernel(
-        body,
+        launch.body,
         out_type=tuple(out_type(name, dtype) for name, dtype in outs.items()),
-        grid=(batch, tiling.tiles * tiling.segments, -(-padded // tiling.channels)),
+        grid=(batch, tiling.tiles * tiling.segments, -(-channels // tiling.channels)),
         grid_names=GRID,
-        scratch_types=body.scratch(x.dtype),
+        scratch_types=launch.body.scratch(x.dtype),
         compiler_params=plgpu.CompilerParams(
             # The body says where it needs barriers.
             unsafe_no_auto_barriers=True,
             lowering_semantics=plgpu.LoweringSemantics.Lane,
         ),
         interpret=_interpreter() if interpret else None,
-    )(*(enter(array, name) for array, name in zip(operands, ("x", "codes"), strict=False)))
+    )(
+        *(enter(array, name) for array, name in zip(operands, ("x", "codes"), strict=False)),
+        *(jnp.asarray(constant) for constant in launch.constants),
+    )
     return [leave(array, name) for array, name in zip(results, outs, strict=True)]
 
 

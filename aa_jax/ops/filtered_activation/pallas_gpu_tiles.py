@@ -86,13 +86,7 @@ def _tiling(stage: Stage, batch: int, channels: int, block: int, units: int, gro
         -(-stage.out_size[1] // (columns.outputs * valid)),
         -(-(end - columns.lead - units) // valid) + 1,
     )
-    emitting = rows.end - rows.first_emitting
-    blocks = batch * tiles * -(-channels // block)
-    segments = max(1, min(_BLOCKS // blocks, emitting // (_LEAST_LENGTH * max(rows.warm_up, 1))))
-    length = -(-emitting // segments)
-    segments = -(-emitting // length)
-    # Rows before the grid are zeros, and need no warm-up.
-    lead = rows.warm_up if segments > 1 else min(rows.warm_up, max(rows.first_emitting, 0))
+    segments, length, lead = cut_rows(rows, batch * tiles * -(-channels // block))
     return Tiling(
         channels=block,
         units=units,
@@ -104,6 +98,25 @@ def _tiling(stage: Stage, batch: int, channels: int, block: int, units: int, gro
         length=length,
         lead_steps=lead,
     )
+
+
+def cut_rows(rows: Rows, blocks: int) -> tuple[int, int, int]:
+    """Cuts the steps along the rows into segments, so that there are blocks for the whole GPU.
+
+    Args:
+      rows: the steps.
+      blocks: number of blocks without segments.
+
+    Returns:
+      Number of segments, their length, and the steps before it; see `Tiling`.
+    """
+    emitting = rows.end - rows.first_emitting
+    segments = max(1, min(_BLOCKS // blocks, emitting // (_LEAST_LENGTH * max(rows.warm_up, 1))))
+    length = -(-emitting // segments)
+    segments = -(-emitting // length)
+    # Rows before the grid are zeros, and need no warm-up.
+    lead = rows.warm_up if segments > 1 else min(rows.warm_up, max(rows.first_emitting, 0))
+    return segments, length, lead
 
 
 def _valid(columns: Columns, units: int, block: int) -> int:

@@ -1,4 +1,4 @@
-"""The GPU kernel, interpreted on the CPU, against the XLA implementation in float64."""
+"""The GPU kernel that sums in float32, interpreted, against the XLA implementation in float64."""
 
 import functools
 
@@ -53,11 +53,11 @@ STAGES = {
 # The transpose of the filter of several terms has several terms in front.
 CASES = [
     ("translation", "float32"),
-    pytest.param("growing, cropped", "bfloat16", marks=pytest.mark.slow),
+    pytest.param("growing, cropped", "float32", marks=pytest.mark.slow),
     pytest.param("rotation", "float32", marks=pytest.mark.slow),
     ("one row", "float16"),
     ("pointwise", "float32"),
-    pytest.param("odd factors", "float32", marks=pytest.mark.slow),
+    pytest.param("odd factors", "bfloat16", marks=pytest.mark.slow),
 ]
 
 
