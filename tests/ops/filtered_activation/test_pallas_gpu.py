@@ -161,3 +161,16 @@ def test_unsupported_says_why():
         CLAMPED,
     )
     assert "beyond the temporary grid" in pallas_gpu.unsupported(padded, "float32", 3)
+
+
+@pytest.mark.parametrize("channels", [16, 32])
+def test_results_have_channels_beside_those_of_a_block(channels):
+    """Otherwise a copy of columns is one of bytes, which runs on into the next row."""
+    stage = STAGES["translation"]
+    block = pallas_gpu.launch_of(stage, 1, channels, "float32", "write").tiling.channels
+    assert block == channels
+    x = jnp.zeros((1, *stage.size, channels))
+    run = jax.make_jaxpr(lambda x: pallas_gpu.filtered(x, stage, with_codes=True))(x)
+    results = [out.aval.shape for eqn in run.eqns for out in eqn.outvars]
+    for shape in ((1, *stage.out_size), stage.codes_shape(1, channels)[:3]):
+        assert max(made[3] for made in results if made[:3] == shape) > block
