@@ -46,6 +46,9 @@ STAGES = {
     "translation": _stage((9, 12), 2, _sinc(12, 2), 2, _sinc(12, 2), (9, 8)),
     "growing, cropped": _stage((13, 11), 4, _sinc(24, 4), 2, _sinc(12, 2), (-3, -5)),
     "rotation": _stage((9, 11), 2, _sinc(12, 2), 2, filters.firwin_jinc(12, 0.45, 0.4, 2), (9, 8)),
+    "growing, rotation": _stage(
+        (13, 12), 4, _sinc(24, 4), 2, filters.firwin_jinc(12, 0.45, 0.4, 2), (-2, -5)
+    ),
     "one row": _stage((1, 23), 2, _line(_sinc(12, 2)), 2, _line(_sinc(12, 2)), (11, 10)),
     "pointwise": _stage((5, 7), 1, None, 1, None, (0, 0), PiecewiseLinear(0.1, 1.5, None)),
     "odd factors": _stage((7, 9), 3, _sinc(9, 3), 2, _sinc(5, 2), (4, 3), PiecewiseLinear(0.0)),
@@ -55,6 +58,7 @@ CASES = [
     ("translation", "float32"),
     pytest.param("growing, cropped", "float32", marks=pytest.mark.slow),
     pytest.param("rotation", "float32", marks=pytest.mark.slow),
+    pytest.param("growing, rotation", "float32", marks=pytest.mark.slow),
     ("one row", "float16"),
     ("pointwise", "float32"),
     pytest.param("odd factors", "bfloat16", marks=pytest.mark.slow),

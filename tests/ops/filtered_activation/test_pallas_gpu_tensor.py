@@ -34,6 +34,7 @@ CASES = [
     ("translation", "bfloat16", 3),
     pytest.param("growing, cropped", "float16", 18, marks=pytest.mark.slow),
     pytest.param("rotation", "bfloat16", 50, marks=pytest.mark.slow),
+    pytest.param("growing, rotation", "bfloat16", 8, marks=pytest.mark.slow),
 ]
 LAYERS = [name for name in CLASSES if name != "1/1"]
 
