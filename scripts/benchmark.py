@@ -41,6 +41,8 @@ def main() -> None:
     layers.add_argument("--dtype", help="default: float32 on CPU, else bfloat16")
     layers.add_argument("--output", type=pathlib.Path, help="folder for table, rows and plot")
     arguments = parser.parse_args()
+    if arguments.rounds < 2:
+        parser.error(f"--rounds must be at least 2, to tell a spread, got {arguments.rounds}")
     unknown = set(arguments.subjects) - set(SUBJECTS)
     if unknown:
         parser.error(f"SUBJECT must be one of {', '.join(SUBJECTS)}, got {', '.join(unknown)}")
