@@ -4,6 +4,7 @@ Every entry maps ``(module, name)`` to a stand-in of ours. Nothing here imports 
 the functions only check their arguments and build inert records.
 """
 
+import abc
 import dataclasses
 import re
 from collections.abc import Callable
@@ -59,14 +60,14 @@ class TensorRecord:
     strides: tuple[int, ...]
 
 
-class Stateful:
+class Stateful(abc.ABC):
     """A record that the pickle completes after it has been made; its class says with what."""
 
     name: str
 
+    @abc.abstractmethod
     def set_state(self, state: Any) -> None:
         """Takes what the pickle sets, or refuses it."""
-        raise NotImplementedError
 
 
 class NumpyType(Stateful):

@@ -58,4 +58,4 @@ def class_vectors(generator: alias_free.Generator, count: int) -> np.ndarray | N
     """Classes in turn for a conditional network, None for others."""
     if not generator.c_dim:
         return None
-    return np.eye(generator.c_dim, dtype=np.float32)[np.arange(count) % generator.c_dim]
+    return alias_free.one_hot(np.arange(count) % generator.c_dim, count, generator.c_dim)

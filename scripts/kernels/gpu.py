@@ -79,8 +79,8 @@ class Cost:
         return min(by_registers, 233472 // (self.launch.shared + kept))
 
 
-def compile_kernel(stage: Stage, batch: int, channels: int, dtype, mode: str) -> Cost:
-    """Compiles one kernel for an H200.
+def lowered_kernel(stage: Stage, batch: int, channels: int, dtype, mode: str) -> jax.stages.Lowered:
+    """Lowers one kernel for an H200.
 
     Args:
       stage: for `mode` "read" the gated one, so the transpose for a backward pass.
@@ -97,10 +97,15 @@ def compile_kernel(stage: Stage, batch: int, channels: int, dtype, mode: str) ->
     else:
         write = mode == "write"
         traced = jax.jit(lambda x: pallas_gpu.filtered(x, stage, with_codes=write)).trace(x)
+    return traced.lower(lowering_platforms=("cuda",))
+
+
+def compile_kernel(stage: Stage, batch: int, channels: int, dtype, mode: str) -> Cost:
+    """Compiles one kernel for an H200; arguments as of `lowered_kernel`."""
     launch = pallas_gpu.launch_of(stage, batch, channels, dtype, mode)
     start = time.perf_counter()
-    with _Output() as output:
-        traced.lower(lowering_platforms=("cuda",)).compile()
+    with CompilerOutput() as output:
+        lowered_kernel(stage, batch, channels, dtype, mode).compile()
     seconds = time.perf_counter() - start
     return Cost(
         registers=int(re.search(r"Used (\d+) registers", output.text)[1]),
@@ -110,7 +115,7 @@ def compile_kernel(stage: Stage, batch: int, channels: int, dtype, mode: str) ->
     )
 
 
-class _Output:
+class CompilerOutput:
     """Keeps what this process writes to standard output and error, from any language."""
 
     def __enter__(self):

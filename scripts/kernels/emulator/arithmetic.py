@@ -5,6 +5,7 @@ import functools
 import numpy as np
 
 from scripts.kernels.emulator.block import KINDS, THREADS, names
+from scripts.kernels.emulator.program import UnknownPTXError
 
 INSTRUCTIONS = {}
 
@@ -180,7 +181,7 @@ def _permute(warp, instruction):
 def _shuffle(warp, instruction):
     d, x, lane, clamp, _ = instruction.operands
     if int(clamp) != 31:
-        raise NotImplementedError(f"shuffles are within 32 threads, not as by {clamp}")
+        raise UnknownPTXError(f"shuffles are within 32 threads, not as by {clamp}")
     warp.put(d, np.full(THREADS, warp.get(x, np.uint32)[int(lane)]))
 
 

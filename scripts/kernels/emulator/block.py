@@ -6,7 +6,7 @@ from collections.abc import Generator
 import ml_dtypes
 import numpy as np
 
-from scripts.kernels.emulator.program import Instruction
+from scripts.kernels.emulator.program import Instruction, UnknownPTXError
 
 THREADS, WARPS = 32, 4
 # Addresses of the parameters, tensor maps of 128 bytes, and of shared memory.
@@ -130,7 +130,7 @@ class Warp:
             elif name in self.block.functions:
                 self.block.functions[name](self, instruction)
             else:
-                raise NotImplementedError(
+                raise UnknownPTXError(
                     f"the emulator does not know the PTX instruction {name!r} "
                     f"(operands: {', '.join(instruction.operands)})"
                 )
@@ -147,7 +147,7 @@ class Warp:
             elif re.fullmatch(r"-?\d+|0x[0-9A-Fa-f]+", operand):
                 value = np.full(THREADS, int(operand, 0) % 2**64, np.uint64)
             else:
-                raise NotImplementedError(f"nothing has set the operand {operand!r}")
+                raise UnknownPTXError(f"nothing has set the operand {operand!r}")
         return value.astype(bits, copy=False).view(kind)
 
     def put(self, register: str, value: np.ndarray) -> None:

@@ -9,8 +9,6 @@ import tempfile
 
 import jax
 import numpy as np
-from jax import numpy as jnp
-from jax.experimental import topologies
 
 from aa_jax.ops.filtered_activation import pallas_gpu, pallas_gpu_tensor_plan, pallas_gpu_tiles
 from aa_jax.ops.filtered_activation.pallas_gpu_pattern import columns_of, rows_of
@@ -98,28 +96,15 @@ def _swizzle(array: np.ndarray, box: tuple[int, ...], name: str, swizzled: bool)
 
 @functools.cache
 def ptx_of(stage: Stage, channels: int, dtype, mode: str) -> str:
-    """The PTX of a kernel for one image, compiled for an H200 as `gpu.compile_kernel` does.
+    """The PTX of a kernel for one image, compiled for an H200 as in `scripts.kernels.gpu`.
 
     Cached, since a process does not write the PTX of a program that it has compiled before.
     """
-    topology = topologies.get_topology_desc(
-        platform="cuda", target_config=gpu.H200, topology="1x1x1"
-    )
-    mesh = topologies.make_mesh(topology, (1,), ("d",))
-    sharding = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
-    x = jax.ShapeDtypeStruct((1, *stage.size, channels), dtype, sharding=sharding)
-    shape = stage.codes_shape(1, channels)
-    codes = jax.ShapeDtypeStruct(shape, jnp.uint8, sharding=sharding)
-    if mode == "read":
-        traced = jax.jit(lambda x, codes: pallas_gpu.gated(x, codes, stage)).trace(x, codes)
-    else:
-        write = mode == "write"
-        traced = jax.jit(lambda x: pallas_gpu.filtered(x, stage, with_codes=write)).trace(x)
     with tempfile.TemporaryDirectory() as folder:
         os.environ["MOSAIC_GPU_DUMP_TO"] = folder
         try:
-            with gpu._Output():
-                traced.lower(lowering_platforms=("cuda",)).compile()
+            with gpu.CompilerOutput():
+                gpu.lowered_kernel(stage, 1, channels, dtype, mode).compile()
         finally:
             del os.environ["MOSAIC_GPU_DUMP_TO"]
         (path,) = glob.glob(f"{folder}/*.ptx")

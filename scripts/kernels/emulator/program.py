@@ -4,6 +4,10 @@ import dataclasses
 import re
 
 
+class UnknownPTXError(Exception):
+    """The program uses something that the emulator does not know."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Instruction:
     """One instruction.
@@ -59,7 +63,7 @@ def _with_target(at: int, instruction: Instruction, labels: dict) -> Instruction
     if len(labels[label]) > 1:
         after = label == "DONE"
         if not after and label != "LAB_WAIT":
-            raise NotImplementedError(f"the emulator expects one label {label!r}, not several")
+            raise UnknownPTXError(f"the emulator expects one label {label!r}, not several")
         nearest = [index for index in labels[label] if (index > at) == after]
         target = min(nearest) if after else max(nearest)
     return dataclasses.replace(instruction, target=target)

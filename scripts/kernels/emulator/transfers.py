@@ -6,6 +6,7 @@ import re
 import numpy as np
 
 from scripts.kernels.emulator.block import KINDS, PARAMETERS, THREADS, Barrier, Warp, names
+from scripts.kernels.emulator.program import UnknownPTXError
 
 INSTRUCTIONS = {}
 
@@ -183,7 +184,7 @@ def _close_group(warp, instruction):
 @_defines("cp.async.bulk.wait_group", "cp.async.bulk.wait_group.read")
 def _wait_for_groups(warp, instruction):
     if instruction.operands != ("0",):
-        raise NotImplementedError("the emulator can wait for all groups of copies only")
+        raise UnknownPTXError("the emulator can wait for all groups of copies only")
     for copy in warp.grouped:
         copy()
     warp.grouped = []
