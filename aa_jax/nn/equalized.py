@@ -71,7 +71,8 @@ class EqualizedLinear(nnx.Module):
         if x.shape[-1] != kernel.shape[0]:
             raise ValueError(f"x must have {kernel.shape[0]} features last, got shape {x.shape}")
         kernel, bias = kernel * self.kernel_scale, bias * self.bias_scale
-        return x @ kernel.astype(x.dtype) + bias.astype(x.dtype)
+        # Accelerators would round float32 factors: too coarse for latents and styles.
+        return jnp.matmul(x, kernel.astype(x.dtype), precision="highest") + bias.astype(x.dtype)
 
 
 class EqualizedConv(nnx.Module):
