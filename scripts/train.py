@@ -6,6 +6,7 @@
 """
 
 import argparse
+import importlib
 import os
 import pathlib
 import signal
@@ -48,12 +49,12 @@ def main(arguments: list[str]) -> int:
         os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(workdir / "compilation_cache"))
         os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
         from aa_jax.training import distributed, host_memory
-        from experiments.classification import main as classification
 
+        experiment = importlib.import_module(f"experiments.{config.experiment}.main")
         host_memory.keep_freed_memory()
         if options.distributed:
             distributed.initialize()
-        print(classification.run(config, workdir))
+        print(experiment.run(config, workdir))
     except ValueError as error:
         if os.environ.get("AA_JAX_TRACEBACK"):
             raise

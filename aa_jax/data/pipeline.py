@@ -26,8 +26,9 @@ class Batches:
     """
 
     def __init__(self, source, order, *, batch_size, process_index, process_count, transform,
-                 seed, drop_remainder):  # fmt: skip
+                 seed, drop_remainder, as_bytes=False):  # fmt: skip
         self._source, self._order, self._transform = source, order, transform
+        self._as_bytes = as_bytes
         self._batch_size, self._seed = batch_size, seed
         self._process_index, self._process_count = process_index, process_count
         self._drop_remainder = drop_remainder
@@ -50,7 +51,7 @@ class Batches:
             ]
         images = [image for image in images if image is not None]
         labels = [label for label in labels if label is not None]
-        return {"image": self._stack(images), "label": np.asarray(labels, np.int32)}
+        return {"image": self._stack(images), "label": self._stack_labels(labels)}
 
     def _load(self, indices: list[int]):
         if hasattr(self._source, "batch") and indices:
@@ -76,8 +77,9 @@ class Batches:
 
     def _stack(self, images: list[np.ndarray]) -> np.ndarray:
         if not images:  # a process without rows in the last batch still takes part in the step
-            shape = self._example_shape()
-            return np.zeros((0, *shape), np.float32)
+            example = self._example()
+            keeps = self._as_bytes and example.dtype == np.uint8
+            return np.zeros((0, *example.shape), np.uint8 if keeps else np.float32)
         shapes = {np.shape(image) for image in images}
         if len(shapes) > 1:
             raise DataError(
@@ -87,14 +89,23 @@ class Batches:
             )
         stacked = np.stack(images)
         if stacked.dtype == np.uint8:
+            if self._as_bytes:
+                return stacked
             return np.divide(stacked, np.float32(255), dtype=np.float32)
         return stacked.astype(np.float32, copy=False)
 
-    def _example_shape(self) -> tuple[int, ...]:
+    def _stack_labels(self, labels: list) -> np.ndarray:
+        """Integers, or vectors of floats if the source has such."""
+        example = np.asarray(labels[0] if len(labels) else self._source[0]["label"])
+        if example.dtype.kind != "f":
+            return np.asarray(labels, np.int32)
+        return np.asarray(labels, np.float32).reshape(len(labels), *example.shape)
+
+    def _example(self) -> np.ndarray:
         image = self._source[0]["image"]
         if self._transform is not None:
             image = self._transform(image, generator(self._seed, 0))
-        return np.shape(image)
+        return np.asarray(image)
 
 
 def make_loader(
@@ -109,6 +120,7 @@ def make_loader(
     process_count: int = 1,
     drop_remainder: bool = True,
     num_threads: int | None = None,
+    as_bytes: bool = False,
 ):
     """Makes an iterator of batches over a source.
 
@@ -120,8 +132,8 @@ def make_loader(
     all of them make the same number of steps, so the last one may be empty on some.
 
     Args:
-        source: has `len` and `[i] -> {"image": uint8 (H, W, 3), "label": int}`; when it also has
-            `batch(indices) -> (images, labels)`, that is used instead.
+        source: has `len` and `[i] -> {"image": uint8 (H, W, C), "label": int or float32 (D,)}`;
+            when it also has `batch(indices) -> (images, labels)`, that is used instead.
         batch_size: samples per batch of this process.
         seed: of the order and of the transform's random numbers, 0 to 2^32 - 1.
         shuffle: False keeps the source's order.
@@ -134,9 +146,12 @@ def make_loader(
         drop_remainder: True drops the last batch if it is not full (a finite stream only).
         num_threads: reading threads, each making one batch at a time; 0 reads in the caller's
             thread; None takes one thread for sources in memory, else up to eight.
+        as_bytes: True leaves uint8 images as they are, 0 to 255, which are a quarter of the bytes
+            to move to a device.
 
     Returns:
-        A grain iterator of {"image": float32 (B, h, w, 3) in [0, 1], "label": int32 (B,)}. Its
+        A grain iterator of {"image": float32 (B, h, w, C) in [0, 1], or uint8 with `as_bytes`,
+        "label": int32 (B,), or float32 (B, D) if the source's labels are vectors}. Its
         `get_state()` is a small JSON-serialisable dict; `set_state(state)` on a loader made with
         the same arguments goes on with exactly the batches that would have followed.
         `grain.checkpoint.CheckpointSave` takes it as it is.
@@ -155,6 +170,7 @@ def make_loader(
     batches = Batches(
         source, order, batch_size=batch_size, process_index=process_index,
         process_count=process_count, transform=transform, seed=seed, drop_remainder=drop_remainder,
+        as_bytes=as_bytes,
     )  # fmt: skip
     if len(batches) == 0:
         raise DataError(

@@ -20,6 +20,7 @@ from aa_jax.filters.response import (
     frequency_response_2d,
     stopband_leakage,
 )
+from aa_jax.filters.wavelet import octave_filter_bank, symlet
 
 __all__ = [
     "LowRank",
@@ -36,6 +37,8 @@ __all__ = [
     "half_value_gaussian",
     "kaiser_attenuation",
     "kaiser_beta",
+    "octave_filter_bank",
     "setup_filter",
     "stopband_leakage",
+    "symlet",
 ]

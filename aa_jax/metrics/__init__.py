@@ -13,10 +13,22 @@ from aa_jax.metrics.consistency import (
 from aa_jax.metrics.equivariance import equivariance, measure_equivariance
 from aa_jax.metrics.equivariance_result import Equivariance, EquivarianceDraws, random_draws
 from aa_jax.metrics.filter_variance import filter_variance
+from aa_jax.metrics.frechet import FrechetDistance, frechet_distance
+from aa_jax.metrics.inception_score import InceptionScore, inception_score
+from aa_jax.metrics.kernel_distance import KernelDistance, kernel_distance
+from aa_jax.metrics.moments import FeatureStatistics, Moments, zero_moments
 from aa_jax.metrics.motion import Rotation, Translation
+from aa_jax.metrics.perceptual_path import PerceptualPathLength, perceptual_path_length
+from aa_jax.metrics.precision_recall import PrecisionRecall, precision_recall
 from aa_jax.metrics.prediction import predict_all
 from aa_jax.metrics.shift import center_crop, circular_shift, crop, fractional_shift, shift_grid
 from aa_jax.metrics.spectrum import Spectrum, average_spectrum, pixel_statistics
+from aa_jax.metrics.statistics_file import (
+    StatisticsFileError,
+    StatisticsRecord,
+    load_statistics,
+    save_statistics,
+)
 from aa_jax.metrics.worst_case import (
     DiagonalProfile,
     WorstCase,
@@ -30,9 +42,18 @@ __all__ = [
     "DiagonalProfile",
     "Equivariance",
     "EquivarianceDraws",
+    "FeatureStatistics",
+    "FrechetDistance",
+    "InceptionScore",
     "Interval",
+    "KernelDistance",
+    "Moments",
+    "PerceptualPathLength",
+    "PrecisionRecall",
     "Rotation",
     "Spectrum",
+    "StatisticsFileError",
+    "StatisticsRecord",
     "Translation",
     "WorstCase",
     "agreement",
@@ -51,13 +72,21 @@ __all__ = [
     "equivariance",
     "filter_variance",
     "fractional_shift",
+    "frechet_distance",
     "in_top_k",
+    "inception_score",
+    "kernel_distance",
+    "load_statistics",
     "measure_equivariance",
+    "perceptual_path_length",
     "pixel_statistics",
+    "precision_recall",
     "predict_all",
     "random_draws",
+    "save_statistics",
     "shift_grid",
     "subpixel_consistency",
     "top_k_accuracy",
     "worst_case_consistency",
+    "zero_moments",
 ]

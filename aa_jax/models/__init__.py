@@ -6,7 +6,9 @@ from flax import nnx
 
 from aa_jax.models.alexnet import AlexNet, alexnet
 from aa_jax.models.densenet import DenseNet, densenet121
+from aa_jax.models.inception import InceptionV3Features, inception_extractor
 from aa_jax.models.mobilenet import MobileNetV2, mobilenet_v2
+from aa_jax.models.perceptual import LPIPS, VGG16Features, lpips_extractor, vgg16_extractor
 from aa_jax.models.resnet import (
     BasicBlock,
     Bottleneck,
@@ -68,12 +70,17 @@ __all__ = [
     "BasicBlock",
     "Bottleneck",
     "DenseNet",
+    "InceptionV3Features",
+    "LPIPS",
     "MobileNetV2",
     "ResNet",
     "VGG",
+    "VGG16Features",
     "alexnet",
     "create",
     "densenet121",
+    "inception_extractor",
+    "lpips_extractor",
     "mobilenet_v2",
     "resnet18",
     "resnet34",
@@ -85,5 +92,6 @@ __all__ = [
     "vgg11_bn",
     "vgg16",
     "vgg16_bn",
+    "vgg16_extractor",
     "wide_resnet50_2",
 ]

@@ -8,6 +8,7 @@ change all of them at the same relative speed.
 import math
 
 import jax
+import numpy as np
 from flax import nnx
 from jax import Array, numpy as jnp
 
@@ -144,8 +145,16 @@ class EqualizedConv(nnx.Module):
           ValueError: `x` is not of this shape.
         """
         kernel = (self.kernel[...] * self.kernel_scale).astype(x.dtype)
-        y = self._convolve(x, kernel)
         bias = None if self.bias is None else self.bias[...]
+        return self._activate(self._convolve(x, kernel), bias)
+
+    # The two steps that a subclass may do with other filters.
+
+    def _low_pass(self) -> np.ndarray:
+        """Taps (taps,) in front of the stride."""
+        return binomial(self.filter_size)
+
+    def _activate(self, y: Array, bias: Array | None) -> Array:
         return bias_activation(
             y, bias, activation=self.activation, gain=self.gain, clamp=self.clamp
         )
@@ -154,11 +163,11 @@ class EqualizedConv(nnx.Module):
         margin = kernel.shape[0] // 2
         if self.down == 1:
             return conv2d(x, kernel, padding=margin)
-        taps = binomial(self.filter_size)
+        taps = self._low_pass()
         if margin == 0:
             # Nothing between the kept samples is read: they need not be computed.
             return conv2d(downsample2d(x, taps, down=self.down), kernel)
-        excess = self.filter_size - self.down
+        excess = len(taps) - self.down
         before, after = margin + (excess + 1) // 2, margin + excess // 2
         x = upfirdn2d(x, taps, padding=(before, after, before, after))
         return conv2d(x, kernel, stride=self.down)

@@ -1,6 +1,10 @@
-"""Blur-pooling: a binomial low-pass filter, then subsampling (Zhang, ICML 2019, section 3.2)."""
+"""Blur-pooling: a binomial low-pass filter, then subsampling (Zhang, ICML 2019, section 3.2).
+
+And a Gaussian blur whose width may change while a program runs.
+"""
 
 import jax
+from jax import lax, numpy as jnp
 
 from aa_jax.filters import binomial
 from aa_jax.ops.pad import Mode
@@ -86,6 +90,45 @@ def max_blur_pool(
     """
     dense = max_pool(x, window=window, stride=1, padding=padding)
     return blur_pool(dense, filter_size=filter_size, stride=stride, mode=mode)
+
+
+def gaussian_blur(images: jax.Array, sigma: jax.Array | float) -> jax.Array:
+    """Blurs with a separable Gaussian of traced width, zeros outside; for training schedules.
+
+    The taps are `2 ** -(k / sigma) ** 2`, normalised, for |k| <= floor(3 sigma): sigma is where a
+    tap falls to half, not a standard deviation (Karras et al., "Alias-Free Generative Adversarial
+    Networks", NeurIPS 2021, appendix E, in the published form).
+
+    Args:
+      images: (N, H, W, C), floating.
+      sigma: () width in pixels; below 1/3 nothing is done.
+
+    Returns:
+      The same shape and dtype.
+    """
+    radius = jnp.floor(3 * jnp.asarray(sigma, jnp.float32))
+
+    def blur(images):
+        for axis in (1, 2):
+            matrix = _gaussian_matrix(images.shape[axis], sigma, radius).astype(images.dtype)
+            images = jnp.tensordot(matrix, images, (1, axis), precision="highest")
+            images = jnp.moveaxis(images, 0, axis)
+        return images
+
+    return lax.cond(radius > 0, blur, lambda images: images, images)
+
+
+def _gaussian_matrix(size: int, sigma, radius) -> jax.Array:
+    """(size, size): row i holds the taps around sample i, those outside cut off."""
+
+    def tap(k):
+        return jnp.where(jnp.abs(k) <= radius, 2.0 ** -((k / jnp.maximum(sigma, 1e-6)) ** 2), 0)
+
+    index = jnp.arange(size, dtype=jnp.float32)
+    # Taps beyond the image count in the sum: borders darken, as with zeros outside. They fall to
+    # 2 ** -9 at the radius, so that a sum over three images' widths holds all that matter.
+    reach = jnp.arange(-3 * size, 3 * size + 1, dtype=jnp.float32)
+    return tap(index[:, None] - index[None, :]) / jnp.sum(tap(reach))
 
 
 def _pads(filter_size: int, pad_offset: int) -> tuple[int, int]:

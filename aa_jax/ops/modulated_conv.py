@@ -6,6 +6,7 @@ import jax
 from jax import lax, numpy as jnp
 
 from aa_jax.ops.conv import conv2d
+from aa_jax.ops.upsampling_conv import upsampling_conv2d
 
 
 def modulated_conv2d(
@@ -15,6 +16,7 @@ def modulated_conv2d(
     *,
     padding: int | tuple[int, ...] = 0,
     demodulate: bool = True,
+    up: int = 1,
     input_gain: jax.Array | None = None,
 ) -> jax.Array:
     """Correlates every sample with its own kernel, `kernel * styles`, brought to unit norm.
@@ -32,6 +34,8 @@ def modulated_conv2d(
       padding: zeros around the signal: one number, (vertical, horizontal), or (top, bottom, left,
         right).
       demodulate: whether to normalise; without it, the kernel is `kernel * styles`.
+      up: 1, or 2 to put a zero behind every sample of the signal first, along both axes. Padding
+        is then counted on the finer grid, and must be that of a full convolution, `kw - 1`.
       input_gain: (), (I,) or (N, I), a factor on the input that demodulation does not undo.
 
     Returns:
@@ -49,6 +53,10 @@ def modulated_conv2d(
         raise ValueError(
             f"input_gain must be (), ({inputs},) or {styles.shape}, got {jnp.shape(input_gain)}"
         )
+    if up not in (1, 2):
+        raise ValueError(f"up must be 1 or 2, got {up!r}")
+    if up == 2 and padding != kernel.shape[1] - 1:
+        raise ValueError(f"padding must be {kernel.shape[1] - 1} with up=2, got {padding!r}")
     output_scale = None
     if demodulate:
         # Both before any cast: what follows is then of order one, as 16 bits need it.
@@ -61,5 +69,6 @@ def modulated_conv2d(
         output_scale = norm * lax.rsqrt(power + 1e-8)
     scale = styles if input_gain is None else styles * input_gain
     x = x * scale[:, None, None].astype(x.dtype)
-    y = conv2d(x, kernel.astype(x.dtype), padding=padding)
+    kernel = kernel.astype(x.dtype)
+    y = conv2d(x, kernel, padding=padding) if up == 1 else upsampling_conv2d(x, kernel)
     return y if output_scale is None else y * output_scale[:, None, None].astype(y.dtype)

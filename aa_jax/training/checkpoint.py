@@ -37,7 +37,8 @@ class Checkpoints:
     Args:
         directory: where they are; made if missing.
         best_metric: name of the metric, among those given to `save`, whose highest value marks
-            the checkpoint to keep besides the last two. None keeps the last two only.
+            the checkpoint to keep besides the last two; with a minus sign in front, whose lowest
+            value does. None keeps the last two only.
         read_only: never write, delete or clean up: for evaluating a run that is still training.
 
     Use it as a context manager, or call `close`: saving happens in the background.
@@ -245,7 +246,10 @@ class Checkpoints:
         )
 
     def _score(self, metrics: Mapping[str, float]) -> float:
-        return metrics.get(self._best_metric, float("-inf"))
+        name = self._best_metric.removeprefix("-")
+        value = metrics.get(name, float("nan"))
+        value = -value if name != self._best_metric else value
+        return value if value == value else float("-inf")
 
     def _close_quietly(self) -> None:
         """Closes while another error is on its way out, which must not be hidden."""

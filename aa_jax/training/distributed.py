@@ -1,4 +1,7 @@
-"""Data parallelism over every device of every process: one mesh, replicated parameters.
+"""Data parallelism over every device of every process: one mesh, and where arrays lie on it.
+
+Parameters are replicated, or divided over the devices too, which then fetch from each other what
+they need when they need it (Zhao et al., "PyTorch FSDP", VLDB 2023, does the same).
 
 Under `jax.jit` with these shardings a step is the step on the *global* batch: batch-norm
 statistics, losses and gradients do not depend on how many devices share the work.
@@ -41,6 +44,38 @@ def batch_sharding(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec(DATA_AXIS))
 
 
+def replicated_shardings(tree: Any, mesh: Mesh) -> Any:
+    """For every array of a tree the sharding that puts a whole copy on each device."""
+    return jax.tree.map(lambda leaf: replicated(mesh), tree)
+
+
+def divided_shardings(tree: Any, mesh: Mesh, *, least_size: int = 2**14) -> Any:
+    """For every array of a tree the sharding that divides it over the devices.
+
+    It is divided along its longest axis of those that the devices share evenly; small arrays and
+    those without such an axis are replicated.
+
+    Args:
+        tree: of arrays or shapes.
+        mesh: of `data_mesh`.
+        least_size: elements from which on an array is worth dividing.
+    """
+
+    def sharding(leaf):
+        axes = [axis for axis, size in enumerate(leaf.shape) if size % mesh.size == 0]
+        if leaf.size < least_size or not axes:
+            return replicated(mesh)
+        divided = max(axes, key=lambda axis: leaf.shape[axis])
+        return NamedSharding(mesh, PartitionSpec(*[None] * divided, DATA_AXIS))
+
+    return jax.tree.map(sharding, tree)
+
+
+def place(tree: Any, shardings: Any) -> Any:
+    """Puts arrays, which all processes hold alike, where their shardings say."""
+    return jax.tree.map(jax.device_put, tree, shardings)
+
+
 def replicate(tree: Any, mesh: Mesh) -> Any:
     """Puts a copy of every array of a tree on each device of the mesh."""
     return jax.device_put(tree, replicated(mesh))
@@ -77,6 +112,26 @@ def shard_batch(batch: Mapping[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Ar
         name: jax.make_array_from_process_local_data(sharding, np.asarray(value))
         for name, value in batch.items()
     }
+
+
+def shard_whole_batch(batch: Mapping[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
+    """Divides a batch that every process holds whole over the devices.
+
+    Args:
+        batch: host arrays of shape (global batch, ...), the same in all processes.
+        mesh: the mesh of `data_mesh`.
+    """
+    sharding = batch_sharding(mesh)
+    return {
+        name: jax.make_array_from_callback(value.shape, sharding, value.__getitem__)
+        for name, value in batch.items()
+    }
+
+
+def fetch(tree: Any, mesh: Mesh) -> Any:
+    """Whole host arrays in every process, wherever the parts lie; all processes must take part."""
+    whole = jax.jit(lambda tree: tree, out_shardings=replicated(mesh))(tree)
+    return jax.tree.map(np.asarray, whole)
 
 
 def is_main_process() -> bool:

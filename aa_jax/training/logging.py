@@ -21,6 +21,8 @@ from aa_jax.training import distributed
 
 STEPS_IN_FLIGHT = 2
 _BAR_WIDTH = 24
+# What counts or is steered: the latest value says where a run stands, a mean does not.
+_CLOCKS = ("kimg", "augment_probability")
 
 
 class DivergenceError(ValueError):
@@ -115,9 +117,12 @@ class MetricsLogger:
         rows = [{name: float(value) for name, value in row.items()} for row in rows]
         for (step, _), row in zip(self._buffer, rows, strict=True):
             if row.get("diverged"):
+                values = ", ".join(
+                    f"{name} {value:g}" for name, value in row.items() if name != "diverged"
+                )
                 raise DivergenceError(
-                    f"the loss is {row['loss']} and the gradient norm {row['grad_norm']} at step "
-                    f"{step}, expected finite numbers"
+                    f"training has diverged at step {step}: expected finite losses and gradients, "
+                    f"got {values}"
                 )
         self._buffer = [(step, row) for (step, _), row in zip(self._buffer, rows, strict=True)]
         return rows
@@ -131,7 +136,12 @@ class MetricsLogger:
         """Writes the means of the metrics kept since the last call, and prints progress."""
         rows = self.fetch()
         self._buffer = []
-        means = {name: _mean([row[name] for row in rows]) for name in rows[0]} if rows else {}
+        # Not every step has every metric: lazy regularisers come now and then.
+        names = dict.fromkeys(name for row in rows for name in row)
+        means = {
+            name: (_last if name in _CLOCKS else _mean)([row[name] for row in rows if name in row])
+            for name in names
+        }
         means.pop("diverged", None)
         seconds = max(time.perf_counter() - self._begin, 1e-9)
         if self._steps:  # none yet when the very first step is logged
@@ -224,8 +234,13 @@ def _mean(values: list[float]) -> float:
     return float(np.mean(finite)) if finite else math.nan
 
 
+def _last(values: list[float]) -> float:
+    return values[-1]
+
+
 def _progress_text(means: Mapping[str, float]) -> str:
     shown = ("loss", "accuracy", "learning_rate", "loss_scale")
+    shown += ("kimg", "loss_generator", "loss_discriminator", "augment_probability")
     parts = [f"{name.replace('_', ' ')} {means[name]:.4g}" for name in shown if name in means]
     if "images_per_second" in means:
         minutes, seconds = divmod(round(means["eta_seconds"]), 60)

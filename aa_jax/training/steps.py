@@ -114,7 +114,7 @@ def make_train_step(
         ValueError: accumulation_steps < 1, another accumulation, or a decay outside [0, 1).
     """
     _check_options(accumulation_steps, accumulation, ema_decay)
-    gradients = _accumulated_gradients(loss_function, accumulation_steps, accumulation)
+    gradients = accumulated_gradients(loss_function, accumulation_steps, accumulation)
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
         # Randomness is a function of the key and the step alone, so a restart repeats it.
@@ -130,7 +130,7 @@ def make_train_step(
             opt_state=opt_state,
             ema=_update_ema(params, state.ema, ema_decay),
         )
-        metrics["grad_norm"] = _norm(grads)
+        metrics["grad_norm"] = global_norm(grads)
         if schedule is not None:
             metrics["learning_rate"] = jnp.asarray(schedule(state.step), jnp.float32)
         finite = jnp.isfinite(metrics["loss"]) & jnp.isfinite(metrics["grad_norm"])
@@ -170,8 +170,20 @@ def _check_options(accumulation_steps: int, accumulation: str, ema_decay: float 
         raise ValueError(f"ema_decay must be in [0, 1), or None for no average, got {ema_decay}")
 
 
-def _accumulated_gradients(loss_function: LossFunction, parts: int, accumulation: str) -> Callable:
-    """Gradients of a batch taken in `parts` parts: (…, scale) -> (grads, stats, metrics)."""
+def accumulated_gradients(
+    loss_function: LossFunction, parts: int, accumulation: str = "mean"
+) -> Callable:
+    """Gradients of a batch taken in `parts` parts, one after the other.
+
+    Args:
+        loss_function: `(params, stats, batch, key) -> (loss, (stats, metrics))`.
+        parts: into how many the batch is divided.
+        accumulation: "mean" or "sum" of the parts' gradients.
+
+    Returns:
+        `(params, stats, batch, key, scale) -> (grads, stats, metrics)`; the loss is multiplied by
+        `scale` and its gradients divided by it.
+    """
 
     def gradients(params, stats, batch, key, scale):
         def scaled(params):
@@ -211,7 +223,7 @@ def _divide(x: jax.Array, parts: int) -> jax.Array:
     return jnp.moveaxis(x.reshape(-1, parts, *x.shape[1:]), 1, 0)
 
 
-def _norm(tree: dict) -> jax.Array:
+def global_norm(tree: dict) -> jax.Array:
     """The Euclidean norm of all arrays together, in float32."""
     squares = [jnp.sum(jnp.square(x.astype(jnp.float32))) for x in jax.tree.leaves(tree)]
     return jnp.sqrt(sum(squares))
@@ -234,10 +246,10 @@ def _keep_if(finite: jax.Array, new: TrainState, old: TrainState) -> TrainState:
         )
         for name in ("params", "stats", "opt_state", "ema")
     }
-    return new.replace(**kept, loss_scale=_next_loss_scale(old.loss_scale, finite))
+    return new.replace(**kept, loss_scale=next_loss_scale(old.loss_scale, finite))
 
 
-def _next_loss_scale(scale: LossScale, finite: jax.Array) -> LossScale:
+def next_loss_scale(scale: LossScale, finite: jax.Array) -> LossScale:
     """Halves after an overflow, doubles after many finite steps (Micikevicius et al. 2018)."""
     good = jnp.where(finite, scale.good_steps + 1, 0)
     grow = good >= LOSS_SCALE_GROWTH_INTERVAL

@@ -5,6 +5,8 @@ from aa_jax.weights.checkpoint import Checkpoint, read_checkpoint, read_checkpoi
 from aa_jax.weights.convert import Conversion, convert
 from aa_jax.weights.convert_alias_free import NetworkConversion, convert_network_pickle
 from aa_jax.weights.errors import UnsafePickleError, WeightsError
+from aa_jax.weights.feature_files import FEATURE_FILES, FeatureFile, feature_file
+from aa_jax.weights.feature_networks import load_inception, load_lpips, load_vgg16
 from aa_jax.weights.load import Report, export, export_torch, load_into
 from aa_jax.weights.network_pickle import NetworkPickle, PickledNetwork, read_network_pickle
 from aa_jax.weights.safetensors_file import write_safetensors
@@ -12,6 +14,8 @@ from aa_jax.weights.safetensors_file import write_safetensors
 __all__ = [
     "Checkpoint",
     "Conversion",
+    "FEATURE_FILES",
+    "FeatureFile",
     "NetworkConversion",
     "NetworkPickle",
     "PickledNetwork",
@@ -22,9 +26,13 @@ __all__ = [
     "convert_network_pickle",
     "export",
     "export_torch",
+    "feature_file",
     "load_discriminator",
     "load_generator",
+    "load_inception",
     "load_into",
+    "load_lpips",
+    "load_vgg16",
     "read_checkpoint",
     "read_checkpoint_with_report",
     "read_network_pickle",

@@ -67,6 +67,7 @@ _PLAN = {
     "filter_size": _Range(int, 1, 64),
     "lrelu_upsampling": _Range(int, 1, 16),
     "use_radial_filters": _Range(bool),
+    "use_linear_upsampling": _Range(bool),
 }
 _MAPPING = {
     "mapping_layers": _Range(int, 1, 64),

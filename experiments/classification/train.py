@@ -1,13 +1,12 @@
 """Trains one classifier, as `config` describes it, into one folder.
 
-The folder describes itself: `config.json`, `metrics.jsonl`, `tensorboard/`, `checkpoints/`. The
+The folder describes itself: `config.json`, `versions.json`, `metrics.jsonl`, `tensorboard/`, `checkpoints/`. The
 same call again goes on where the last one stopped.
 """
 
 import dataclasses
 import functools
 import json
-import os
 import pathlib
 from collections.abc import Callable
 
@@ -23,6 +22,7 @@ from aa_jax.training import (
     distributed,
     evaluation,
     loop,
+    run_folder,
     state as states,
     steps,
 )
@@ -79,7 +79,7 @@ def run(config: ml_collections.ConfigDict, workdir: str | pathlib.Path) -> dict[
         restored = loop.resume(abstract_state(config, program, mesh), batches, checkpoints)
         state, pending = restored or (initial_state(config, program, mesh), [])
         start = int(state.step)
-        write_config(config, workdir / "config.json")
+        run_folder.describe(config, workdir)
         with MetricsLogger(
             workdir,
             total_steps=total_steps,
@@ -195,18 +195,6 @@ def _state_of(model, config: ml_collections.ConfigDict, program: Program, key: j
         with_ema=config.ema_decay is not None,
         with_loss_scale=jnp.dtype(config.dtype) == jnp.float16,
     )
-
-
-def write_config(config: ml_collections.ConfigDict, path: pathlib.Path) -> None:
-    """Writes `config.json` at once; says what differs from the run's earlier one."""
-    if not distributed.is_main_process():
-        return
-    if path.exists():
-        for line in configs.differences(configs.from_json(path.read_text()), config):
-            print(f"{config.name}: the config has changed since this run began: {line}")
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(configs.to_json(config) + "\n")
-    os.replace(temporary, path)
 
 
 def _complete(config: ml_collections.ConfigDict, num_classes: int) -> ml_collections.ConfigDict:

@@ -7,8 +7,9 @@ import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
-from PIL import Image
 
+from aa_jax.training.pictures import save_png
+from aa_jax.training.whole_file import replacing
 from experiments.generate.gif import write_gif
 from experiments.generate.h264 import write_mp4
 
@@ -62,9 +63,8 @@ def write_png(path: pathlib.Path, picture: np.ndarray) -> None:
     Raises:
         OSError: the file can't be written; an earlier one is intact.
     """
-    image = Image.fromarray(picture[..., 0] if picture.shape[-1] == 1 else picture)
-    with _replacing(path) as temporary:
-        image.save(temporary, format="PNG")
+    with _explaining(path):
+        save_png(path, picture)
 
 
 def write_film(path: pathlib.Path, frames: Iterable[np.ndarray], fps: float) -> None:
@@ -83,7 +83,7 @@ def write_film(path: pathlib.Path, frames: Iterable[np.ndarray], fps: float) -> 
     if write is None:
         raise ValueError(f"path must end in {' or '.join(FILMS)}, got {path}")
     check_rate(fps)
-    with _replacing(path) as temporary:
+    with _explaining(path), replacing(path) as temporary:
         if not write(temporary, _prepared(frames), fps):
             raise ValueError("frames must not be empty")
 
@@ -95,16 +95,10 @@ def check_rate(fps: float) -> None:
 
 
 @contextlib.contextmanager
-def _replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
-    """A file to write in the folder of `path`, which takes its place once it is complete."""
+def _explaining(path: pathlib.Path) -> Iterator[None]:
+    """Says of an error in writing `path` what it means for the user."""
     try:
-        # A folder rather than a file: a file from `tempfile` only its owner could read.
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".aa_jax.") as folder:
-            temporary = pathlib.Path(folder) / path.name
-            yield temporary
-            with open(temporary, "rb+") as file:
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
+        yield
     except OSError as error:
         raise OSError(
             f"output: could not write {path}, an earlier file is intact: {_reason(error)}"

@@ -1,5 +1,7 @@
 """Modulated convolution against the reference arrays, with kernels made for each sample."""
 
+import functools
+
 import jax
 import numpy as np
 import pytest
@@ -70,3 +72,27 @@ def test_bad_shapes_are_named(shapes, message):
     x, kernel, styles, gain = (None if shape is None else jnp.ones(shape) for shape in shapes)
     with pytest.raises(ValueError, match=message):
         modulated_conv2d(x, kernel, styles, input_gain=gain)
+
+
+@pytest.mark.parametrize("demodulate", [True, False])
+def test_upsampling_is_zero_insertion(rng, demodulate):
+    x = rng.standard_normal((2, 3, 4, 5))
+    kernel, styles = rng.standard_normal((3, 3, 5, 2)), rng.standard_normal((2, 5))
+    fine = np.zeros((2, 6, 8, 5))
+    fine[:, ::2, ::2] = x
+    with jax.enable_x64(True):
+        arrays = map(jnp.asarray, (kernel, styles))
+        options = {"padding": 2, "demodulate": demodulate}
+        run = jax.jit(functools.partial(modulated_conv2d, **options), static_argnames="up")
+        kernel, styles = arrays
+        expected = run(jnp.asarray(fine), kernel, styles)
+        actual = run(jnp.asarray(x), kernel, styles, up=2)
+    assert relative_error(actual, expected) <= 1e-12
+
+
+def test_bad_upsampling_is_named():
+    x, kernel, styles = jnp.ones((1, 4, 4, 2)), jnp.ones((3, 3, 2, 2)), jnp.ones((1, 2))
+    with pytest.raises(ValueError, match="up must be 1 or 2, got 4"):
+        modulated_conv2d(x, kernel, styles, up=4)
+    with pytest.raises(ValueError, match="padding must be 2 with up=2, got 1"):
+        modulated_conv2d(x, kernel, styles, padding=1, up=2)

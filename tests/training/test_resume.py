@@ -84,7 +84,7 @@ def test_killed_twice_it_ends_with_the_same_losses(uninterrupted, tmp_path):
     run(tmp_path)
     assert curve(tmp_path) == uninterrupted, (seed, first, second)
     names = {path.name for path in tmp_path.iterdir()} - {"compilation_cache"}
-    assert names == {"checkpoints", "config.json", "metrics.jsonl"}
+    assert names == {"checkpoints", "config.json", "metrics.jsonl", "versions.json"}
     with Checkpoints(tmp_path / "checkpoints", read_only=True) as checkpoints:
         assert checkpoints.latest_step == TOTAL_STEPS
 

@@ -1,6 +1,6 @@
 """The alias-free GAN (Karras et al., NeurIPS 2021): layer plan, networks, and how to use them."""
 
-from aa_jax.models.alias_free.discriminator import Discriminator
+from aa_jax.models.alias_free.discriminator import Discriminator, frozen_parameters
 from aa_jax.models.alias_free.fourier_input import FourierInput
 from aa_jax.models.alias_free.generator import (
     Generator,
@@ -39,6 +39,7 @@ __all__ = [
     "config_r",
     "config_t",
     "describe",
+    "frozen_parameters",
     "generator_plan",
     "invert_transform",
     "latents_from_seeds",

@@ -52,6 +52,11 @@ class SynthesisNetwork(nnx.Module):
         options |= {"conv_clamp": conv_clamp, "magnitude_ema_beta": magnitude_ema_beta}
         self.layers = nnx.List(SynthesisLayer(spec, w_dim, **options) for spec in plan.layers)
 
+    @property
+    def num_ws(self) -> int:
+        """How many latent vectors it takes."""
+        return self.plan.num_ws
+
     def __call__(
         self,
         ws: jax.Array,
@@ -170,6 +175,11 @@ class Generator(nnx.Module):
             param_dtype=param_dtype,
             rngs=rngs,
         )
+
+    @property
+    def num_ws(self) -> int:
+        """How many latent vectors the synthesis takes."""
+        return self.plan.num_ws
 
     def __call__(
         self,

@@ -58,6 +58,7 @@ def generator_plan(
     filter_size: int = 6,
     lrelu_upsampling: int = 2,
     use_radial_filters: bool = False,
+    use_linear_upsampling: bool = False,
 ) -> GeneratorPlan:
     """Plans a generator; options and defaults are the published ones, of configuration T.
 
@@ -79,6 +80,8 @@ def generator_plan(
       filter_size: filter taps for each unit of an up- or downsampling factor.
       lrelu_upsampling: how much finer than its neighbours the activation's grid is.
       use_radial_filters: whether layers bring down with a jinc, critically sampled ones excepted.
+      use_linear_upsampling: whether layers interpolate linearly on the way up instead of with a
+        Kaiser sinc. Not published: a part of the cure taken away, for comparison.
 
     Raises:
       ValueError: if an argument is out of its range.
@@ -121,6 +124,7 @@ def generator_plan(
                 finer=1 if is_torgb else lrelu_upsampling,
                 filter_size=filter_size,
                 radial=use_radial_filters and not is_critical,
+                linear=use_linear_upsampling,
             )
         )
     return GeneratorPlan(
@@ -178,6 +182,7 @@ def _layer(
     finer: int,
     filter_size: int,
     radial: bool,
+    linear: bool,
 ) -> LayerSpec:
     rate = max(before.rate, after.rate) * finer
     up, down = rate // before.rate, rate // after.rate
@@ -185,7 +190,8 @@ def _layer(
     if up > 1 and not is_torgb:
         # It removes the images of the layer's input, hence the input's band.
         band = (before.cutoff, before.half_width)
-        up_filter = FilterDesign(filter_size * up, *band, rate, radial=False)
+        numtaps = 2 * up if linear else filter_size * up
+        up_filter = FilterDesign(numtaps, *band, rate, radial=False, linear=linear)
     if down > 1 and not is_torgb:
         band = (after.cutoff, after.half_width)
         down_filter = FilterDesign(filter_size * down, *band, rate, radial=radial)

@@ -15,7 +15,7 @@ Size = tuple[int, int]
 
 @dataclasses.dataclass(frozen=True)
 class FilterDesign:
-    """A Kaiser-windowed low-pass filter, by its numbers.
+    """A low-pass filter, Kaiser-windowed unless it interpolates linearly, by its numbers.
 
     Attributes:
       numtaps: length, or side of a radial filter.
@@ -23,6 +23,7 @@ class FilterDesign:
       half_width: half of the transition band; the stop band starts at `cutoff + half_width`.
       rate: sampling rate that the filter runs at.
       radial: radially symmetric (numtaps, numtaps) rather than separable (numtaps,).
+      linear: linear interpolation, a triangle of `numtaps`, whatever the band: for comparison.
     """
 
     numtaps: int
@@ -30,9 +31,13 @@ class FilterDesign:
     half_width: float
     rate: float
     radial: bool
+    linear: bool = False
 
     def taps(self) -> np.ndarray:
         """Designs it: (numtaps,) or (numtaps, numtaps), float64, with sum 1."""
+        if self.linear:
+            triangle = np.minimum(np.arange(self.numtaps), np.arange(self.numtaps)[::-1]) + 0.5
+            return triangle / triangle.sum()
         design = firwin_jinc if self.radial else firwin_sinc
         return design(self.numtaps, self.cutoff, 2 * self.half_width, self.rate)
 

@@ -71,6 +71,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
         raise ConfigError(f"there is no recipe {arg.recipe!r}; {suggest(arg.recipe, RECIPES)}")
     top, model, optimizer = RECIPES[arg.recipe]
     config = _base()
+    config.experiment = "classification"
     config.name = f"imagenet_{arg.recipe}"
     config.dtype = arg.dtype
     config.model.update({"name": "resnet50", "antialias": "none"} | model)

@@ -25,6 +25,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     """
     arg = parse_arg(arg, variant="", seed=-1, smoke=False)
     config = ml_collections.ConfigDict()
+    config.experiment = "classification"
     config.name = "quickstart"
     config.seed = max(arg.seed, 0)
     config.dtype = "float32"

@@ -11,6 +11,7 @@ from flax import nnx
 from jax import numpy as jnp
 
 from aa_jax.models.alias_free.discriminator import Discriminator
+from aa_jax.training import distributed
 from tests.tolerances import OP, relative_error
 
 NAMES = ("disc_32", "disc_32_cond", "disc_64")
@@ -246,6 +247,37 @@ def test_images_are_compared_within_their_group_only(rng):
     assert changed["pairs"] == [True, False, True, False]
     assert changed["batch"] == [True] * 4
     assert changed["alone"] == [True, False, False, False]
+
+
+def test_groups_across_devices_are_compared_alike(rng):
+    """Images of a group lie on different devices: logits, gradients and R1 must not notice."""
+    assert jax.device_count() == 8
+    model = Discriminator(8, img_channels=1, channel_base=32, channel_max=4, rngs=nnx.Rngs(0))
+    graphdef, state = nnx.split(model)
+    images = rng.uniform(-1, 1, size=(32, 8, 8, 1)).astype(np.float32)
+
+    def run(state, images):
+        def loss(state, images):
+            logits = nnx.merge(graphdef, state)(images)
+            return jax.nn.softplus(-logits).mean(), logits
+
+        (_, logits), gradient = jax.value_and_grad(loss, has_aux=True)(state, images)
+        dimg = jax.grad(lambda images: nnx.merge(graphdef, state)(images).sum())(images)
+        return logits, gradient, jnp.sum(dimg**2, axis=(1, 2, 3))
+
+    results = []
+    for count in (1, 8):
+        mesh = distributed.data_mesh(jax.devices()[:count])
+        arguments = (
+            distributed.replicate(state, mesh),
+            jax.device_put(images, distributed.batch_sharding(mesh)),
+        )
+        compiled = jax.jit(run).lower(*arguments).compile()
+        results.append(compiled(*arguments))
+    errors = jax.tree.map(relative_error, results[1], results[0])
+    assert max(jax.tree.leaves(errors)) <= 1e-5
+    # Sums over groups travel, but not the maps of all images.
+    assert "all-gather" not in compiled.as_text()
 
 
 def test_bad_options_are_named():
