@@ -3,6 +3,8 @@
     python scripts/benchmark.py resample blur_pool adaptive resnet50
     python scripts/benchmark.py filtered_activation --config r --resolution 256 --output results
     python scripts/benchmark.py generator --config t
+    python scripts/benchmark.py training --config r --rounds 3
+    JAX_PLATFORMS=cuda python scripts/benchmark.py training --resolution 256 --batch 32 --published
 
 Rivals take turns: each runs on changing inputs, 50 ms to settle and 50 ms measured, at least once.
 Printed are medians over the rounds, the ratio to ours (median and quartile spread of the rounds'
@@ -19,7 +21,10 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
-SUBJECTS = ("resample", "blur_pool", "adaptive", "resnet50", "filtered_activation", "generator")
+SUBJECTS = (
+    *("resample", "blur_pool", "adaptive", "resnet50"),
+    *("filtered_activation", "generator", "training"),
+)
 
 
 def main() -> None:
@@ -33,12 +38,19 @@ def main() -> None:
         action="store_true",
         help="leave the C library's malloc as it is: every large temporary is then paged in anew",
     )
-    layers = parser.add_argument_group("filtered_activation, generator: the alias-free generator")
+    layers = parser.add_argument_group(
+        "filtered_activation, generator, training: the alias-free GAN"
+    )
     layers.add_argument("--config", choices=("t", "r"), default="t")
-    layers.add_argument("--resolution", type=int, default=256)
+    layers.add_argument("--resolution", type=int, help="default: 256; training: 64")
     layers.add_argument("--channel-divisor", type=int, help="default: 8 on CPU, else 1")
-    layers.add_argument("--batch", type=int, help="default: 1 on CPU, else 8")
+    layers.add_argument("--batch", type=int, help="default: 1 on CPU, else 8; training: 8")
     layers.add_argument("--dtype", help="default: float32 on CPU, else bfloat16")
+    layers.add_argument(
+        "--published",
+        action="store_true",
+        help="training: published channels, 256 px, batch 32, bfloat16 if nothing else is said",
+    )
     layers.add_argument("--output", type=pathlib.Path, help="folder for table, rows and plot")
     arguments = parser.parse_args()
     if arguments.rounds < 2:
@@ -53,7 +65,7 @@ def main() -> None:
     if not arguments.default_allocator:
         host_memory.keep_freed_memory()
     print(report.machine())
-    own = ("filtered_activation", "generator")
+    own = ("filtered_activation", "generator", "training")
     others = [subject for subject in arguments.subjects if subject not in own]
     if others:
         report.run(
@@ -67,21 +79,23 @@ def main() -> None:
     if "generator" in arguments.subjects:
         from scripts.benchmarks import generator
 
-        generator.run(arguments.config, arguments.resolution, rounds=arguments.rounds)
+        generator.run(arguments.config, arguments.resolution or 256, rounds=arguments.rounds)
+    if "training" in arguments.subjects:
+        _training(arguments)
 
 
 def _filtered_activation(arguments) -> None:
     from scripts.benchmarks import filtered_report, report
 
-    paths = {}
+    paths, resolution = {}, arguments.resolution or 256
     if arguments.output:
         arguments.output.mkdir(parents=True, exist_ok=True)
-        stem = f"filtered_activation_{arguments.config}{arguments.resolution}"
+        stem = f"filtered_activation_{arguments.config}{resolution}"
         for kind, suffix in (("json", ".json"), ("markdown", ".md"), ("plot", ".png")):
             paths[f"{kind}_path"] = arguments.output / (stem + suffix)
     filtered_report.run(
         arguments.config,
-        arguments.resolution,
+        resolution,
         machine=report.machine(),
         rounds=arguments.rounds,
         channel_divisor=arguments.channel_divisor,
@@ -89,6 +103,24 @@ def _filtered_activation(arguments) -> None:
         dtype=arguments.dtype,
         with_xla=not arguments.no_xla,
         **paths,
+    )
+
+
+def _training(arguments) -> None:
+    from scripts.benchmarks import training
+
+    path = None
+    if arguments.output:
+        arguments.output.mkdir(parents=True, exist_ok=True)
+        path = arguments.output / f"training_{arguments.config}.json"
+    training.run(
+        arguments.config,
+        resolution=arguments.resolution,
+        batch=arguments.batch,
+        dtype=arguments.dtype,
+        published=arguments.published,
+        rounds=arguments.rounds,
+        json_path=path,
     )
 
 

@@ -7,12 +7,18 @@
     python scripts/evaluate.py equivariance --untrained R --resolution 64 --output runs/untrained
     python scripts/evaluate.py ablation --resolution 64 --output runs/ablation
     python scripts/evaluate.py audit --output runs/audit
+    python scripts/evaluate.py quality --network stylegan3-r.pkl --data data/ffhqu-256 \
+        --metrics fid50k_full,kid50k_full,pr50k3_full
+    python scripts/evaluate.py quality --network runs/afhq/networks/generator_025000.safetensors \
+        --metrics is50k,ppl2_wend --samples 5000 --output
 
 `consistency` prints accuracy and every consistency of trained classifiers as JSON and keeps them in
 each run's folder; `report` also draws the figures and writes <workdir>/report/report.md.
 `equivariance` measures EQ-T and EQ-R of a generator, where along its layers they are lost, and its
 pictures' spectrum; `ablation` the same of untrained generators with parts of the cure taken away;
-`audit` compares a plain and a blur-pool ResNet layer by layer.
+`audit` compares a plain and a blur-pool ResNet layer by layer. `quality` measures a generator's
+pictures: FID, KID, precision and recall against prepared real ones, Inception score and path
+length; the feature networks' weights must have been fetched, an error says from where.
 """
 
 import argparse
@@ -40,6 +46,7 @@ def parse_arguments(arguments: list[str]) -> tuple[argparse.Namespace, list[str]
         )
         command.add_argument("--workdir", required=True, help="folder of a comparison or of a run")
     _add_equivariance(commands)
+    _add_quality(commands)
     audit = commands.add_parser("audit", allow_abbrev=False)
     audit.add_argument("--output", required=True, help="folder to write to")
     audit.add_argument("--crop-size", type=int, default=224, help="pixels seen (default: 224)")
@@ -85,19 +92,47 @@ def _add_equivariance(commands) -> None:
         )
 
 
+def _add_quality(commands) -> None:
+    command = commands.add_parser("quality", allow_abbrev=False)
+    add = command.add_argument
+    add("--network", required=True, help="a StyleGAN3 .pkl, or .safetensors written here")
+    add("--data", help="real pictures, prepared by scripts/prepare_data.py; is50k and ppl2_wend "
+        "need none")  # fmt: skip
+    add("--metrics", default="fid50k_full", help="published names, between commas: fid50k_full, "
+        "kid50k_full, pr50k3_full, is50k, ppl2_wend, fid50k, kid50k, pr50k3, eqt_int, eqt_frac, "
+        "eqr (default: fid50k_full)")  # fmt: skip
+    add("--samples", type=int, default=50_000, help="generated pictures (default: 50000, as "
+        "published; fewer change a metric's name: fid5k_full)")  # fmt: skip
+    add("--dialect", default="tensorflow", help="of resizing: clean, pytorch or tensorflow "
+        "(default: tensorflow, as published)")  # fmt: skip
+    add("--seed", type=int, default=0, help="of latents, labels and subsets (default: 0)")
+    add("--weights", default="", help="folder of the feature networks (default: $AA_JAX_WEIGHTS, "
+        "else ~/.cache/aa_jax/weights)")  # fmt: skip
+    add("--batch-size", type=int, default=16, help="pictures at a time (default: 16)")
+    add("--output", nargs="?", const="", help="append to metric-<name>.jsonl in this folder, or "
+        "without a folder beside the network")  # fmt: skip
+
+
 def main(arguments: list[str]) -> int:
     """Returns the exit code; errors a user can correct are one message, not a stack trace."""
     options, rest = parse_arguments(arguments)
-    folder = pathlib.Path(options.workdir if "workdir" in options else options.output)
+    if options.command == "quality":
+        cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "aa_jax"
+    else:
+        folder = pathlib.Path(options.workdir if "workdir" in options else options.output)
+        cache = folder / "compilation_cache"
     # Before jax starts: what training or an earlier evaluation compiled need not compile again.
-    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(folder / "compilation_cache"))
+    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache))
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5")
     from aa_jax.training import host_memory
 
     host_memory.keep_freed_memory()
     try:
-        print(_classifiers(options, rest) if "workdir" in options else _equivariance(options))
-    except ValueError as error:
+        if options.command == "quality":
+            print(_quality(options))
+        else:
+            print(_classifiers(options, rest) if "workdir" in options else _equivariance(options))
+    except (FileNotFoundError, ValueError) as error:
         if os.environ.get("AA_JAX_TRACEBACK"):
             raise
         print(f"error: {error}", file=sys.stderr)
@@ -144,6 +179,30 @@ def _equivariance(options: argparse.Namespace) -> str:
         generator = networks.untrained(options.untrained, options.resolution)
         name = f"{options.untrained}, {options.resolution} px, untrained"
     return study.measure_generator(generator, name, folder, amounts)
+
+
+def _quality(options: argparse.Namespace) -> str:
+    from experiments.alias_free_gan import measuring, network_quality
+
+    amounts = measuring.Amounts(
+        samples=options.samples,
+        dialect=options.dialect,
+        seed=options.seed,
+        equivariance_samples=options.samples,
+    )
+    results = network_quality.measure_network(
+        options.network,
+        options.metrics.split(","),
+        amounts,
+        data=options.data,
+        weights_folder=options.weights,
+        batch_size=options.batch_size,
+    )
+    if options.output is not None:
+        network = pathlib.Path(options.network)
+        folder = pathlib.Path(options.output) if options.output else network.parent
+        network_quality.append(folder, network.name, results, amounts, options.data)
+    return network_quality.in_lines(results, amounts)
 
 
 if __name__ == "__main__":

@@ -66,8 +66,7 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
 def main(arguments: list[str]) -> int:
     """Returns the exit code; errors a user can correct are one message, not a stack trace."""
     options = parse_arguments(arguments)
-    from aa_jax.data.preparation import Output, prepare
-    from aa_jax.data.preparation_pictures import Fit
+    from aa_jax.data.preparation import Fit, Output, prepare
 
     limit = {} if options.max_pixels is None else {"max_pixels": options.max_pixels}
     try:

@@ -28,8 +28,21 @@ def parse_arguments(arguments: list[str]) -> tuple[argparse.Namespace, list[str]
     )
     parser.add_argument("--config", default=str(QUICKSTART), help="config file, or file.py:arg")
     parser.add_argument("--workdir", help="folder of the run (default: runs/<name of the config>)")
-    parser.add_argument(
-        "--distributed", action="store_true", help="join the other processes of this job"
+    several = parser.add_argument_group(
+        "several processes",
+        "SLURM, Open MPI, Kubernetes and Cloud TPU tell each process who the others are, and "
+        "--distributed is enough. Elsewhere the other options say it, and imply --distributed.",
+    )
+    several.add_argument("--distributed", action="store_true", help="join the job's processes")
+    several.add_argument("--coordinator", metavar="HOST:PORT", help="of process 0, a free port")
+    several.add_argument("--num-processes", type=int, metavar="N", help="how many there are")
+    several.add_argument("--process-id", type=int, metavar="I", help="which of them this is, from 0")
+    several.add_argument(
+        "--heartbeat-timeout",
+        type=int,
+        default=100,
+        metavar="SECONDS",
+        help="end this process when another has been silent for so long (default: %(default)s)",
     )
     return parser.parse_known_args(arguments)
 
@@ -52,8 +65,9 @@ def main(arguments: list[str]) -> int:
 
         experiment = importlib.import_module(f"experiments.{config.experiment}.main")
         host_memory.keep_freed_memory()
-        if options.distributed:
-            distributed.initialize()
+        members = (options.coordinator, options.num_processes, options.process_id)
+        if options.distributed or members != (None, None, None):
+            distributed.initialize(*members, heartbeat_timeout=options.heartbeat_timeout)
         print(experiment.run(config, workdir))
     except ValueError as error:
         if os.environ.get("AA_JAX_TRACEBACK"):

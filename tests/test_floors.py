@@ -30,6 +30,7 @@ LIGHT = ("filters", "ops", "nn", "models", "metrics", "weights")
 # Slow or optional packages, which only their users may import.
 HEAVY = {
     "absl",
+    "array_record",
     "grain",
     "imageio",
     "imageio_ffmpeg",
@@ -150,6 +151,7 @@ def test_no_foreign_frameworks():
 # Packages whose import name is not their distribution's name.
 DISTRIBUTIONS = {
     "absl": "absl-py",
+    "array_record": "array-record",
     "imageio_ffmpeg": "imageio",  # by its extra "ffmpeg"
     "ml_collections": "ml-collections",
     "ml_dtypes": "ml-dtypes",

@@ -4,6 +4,7 @@ from aa_jax.data.errors import DataError, UnreadableImageError
 from aa_jax.data.folder import ImageFolder, image_folder
 from aa_jax.data.photographs import Photographs, photographs
 from aa_jax.data.pipeline import make_loader
+from aa_jax.data.prepared import prepared_source
 from aa_jax.data.sources import open_source
 from aa_jax.data.tfds_source import TfdsSource, tfds_source
 from aa_jax.data.transforms import (
@@ -35,5 +36,6 @@ __all__ = [
     "make_loader",
     "open_source",
     "photographs",
+    "prepared_source",
     "tfds_source",
 ]

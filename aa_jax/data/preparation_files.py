@@ -4,17 +4,50 @@ A part of the pictures becomes one shard of records, or so many PNG files. Writi
 after a run that was cut off in the middle of it, gives the same bytes under the same names.
 """
 
+import dataclasses
 import json
 import os
 import pathlib
 
-from aa_jax.data.record import pack_record
+from aa_jax.data.errors import DataError
+from aa_jax.data.record import ENCODINGS, pack_record
 
 MANIFEST = "prepared.json"
 REJECTED = "rejected.jsonl"
 LABELS = "labels.npy"
 FORMATS = ("array_record", "folder")
 _PER_FOLDER = 1000
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Output:
+    """How a data set is written.
+
+    Attributes:
+        format: "array_record" (shards of records) or "folder" (PNG files and a `dataset.json`).
+        encoding: of records, "png" or "raw": raw ones are read several times faster, and larger.
+        shard_size: pictures of the source that make one shard. What was done of the last one is
+            done again after an interruption.
+
+    Raises:
+        DataError: an attribute is out of range.
+    """
+
+    format: str = "array_record"
+    encoding: str = "png"
+    shard_size: int = 4096
+
+    def __post_init__(self):
+        if self.format not in FORMATS:
+            raise DataError(f"format must be one of {', '.join(FORMATS)}, got {self.format!r}")
+        if self.encoding not in ENCODINGS:
+            raise DataError(
+                f"encoding must be one of {', '.join(ENCODINGS)}, got {self.encoding!r}"
+            )
+        if self.format == "folder" and self.encoding != "png":
+            raise DataError('encoding must be "png" for the format "folder"')
+        if self.shard_size < 1:
+            raise DataError(f"shard_size must be at least 1, got {self.shard_size}")
 
 
 def write_whole(path: pathlib.Path, content: bytes) -> None:

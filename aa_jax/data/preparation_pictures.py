@@ -48,7 +48,7 @@ class Fit:
         if self.channels not in (1, 3):
             raise DataError(f"channels must be 1 or 3, got {self.channels!r}")
         sizes = self.resolution
-        if sizes is not None and (len(sizes) != 2 or min(sizes) < 1 or max(sizes) > 65535):
+        if sizes is not None and (np.shape(sizes) != (2,) or min(sizes) < 1 or max(sizes) > 65535):
             raise DataError(
                 f"resolution must be (height, width) from 1 to 65535 pixels, got {sizes!r}"
             )

@@ -94,8 +94,12 @@ class FolderPictures(_Listed):
 
 def _files_below(root: pathlib.Path) -> Iterator[tuple[str, int]]:
     """Names, with slashes, and sizes; links are followed, but no folder is entered twice."""
+
+    def stop(error: OSError):
+        raise DataError(f"source: cannot list {error.filename}: {error.strerror}") from error
+
     seen = set()
-    for parent, folders, files in os.walk(root, followlinks=True):
+    for parent, folders, files in os.walk(root, followlinks=True, onerror=stop):
         status = os.stat(parent)
         if (status.st_dev, status.st_ino) in seen:
             folders.clear()

@@ -17,14 +17,28 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 DATA_AXIS = "data"
 
 
-def initialize(**options: Any) -> None:
+def initialize(
+    coordinator: str | None = None,
+    num_processes: int | None = None,
+    process_id: int | None = None,
+    *,
+    heartbeat_timeout: int = 100,
+) -> None:
     """Joins the processes of a multi-host run; call before any other use of jax.
 
+    None of the first three is needed under SLURM, Open MPI, Kubernetes or on Cloud TPU, where jax
+    finds the others by itself.
+
     Args:
-        **options: passed to `jax.distributed.initialize`. None are needed under SLURM,
-            Open MPI, Kubernetes or on Cloud TPU, where jax finds the others by itself.
+        coordinator: "host:port" of process 0, any free port there.
+        num_processes: how many there are.
+        process_id: which of them this is, from 0.
+        heartbeat_timeout: seconds of silence after which a process counts as dead; all others
+            are then ended.
     """
-    jax.distributed.initialize(**options)
+    jax.distributed.initialize(
+        coordinator, num_processes, process_id, heartbeat_timeout_seconds=heartbeat_timeout
+    )
 
 
 def data_mesh(devices: list[jax.Device] | None = None) -> Mesh:
@@ -73,12 +87,22 @@ def divided_shardings(tree: Any, mesh: Mesh, *, least_size: int = 2**14) -> Any:
 
 def place(tree: Any, shardings: Any) -> Any:
     """Puts arrays, which all processes hold alike, where their shardings say."""
-    return jax.tree.map(jax.device_put, tree, shardings)
+
+    def put(leaf, sharding):
+        if sharding.is_fully_addressable:
+            return jax.device_put(leaf, sharding)
+        if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            data = put(jax.random.key_data(leaf), sharding)
+            return jax.random.wrap_key_data(data, impl=jax.random.key_impl(leaf))
+        # device_put refuses arrays of this process's devices for those of others.
+        return jax.make_array_from_callback(leaf.shape, sharding, np.asarray(leaf).__getitem__)
+
+    return jax.tree.map(put, tree, shardings)
 
 
 def replicate(tree: Any, mesh: Mesh) -> Any:
     """Puts a copy of every array of a tree on each device of the mesh."""
-    return jax.device_put(tree, replicated(mesh))
+    return place(tree, replicated_shardings(tree, mesh))
 
 
 def local_batch_size(global_batch_size: int, mesh: Mesh) -> int:

@@ -145,7 +145,10 @@ class MetricsLogger:
         means.pop("diverged", None)
         seconds = max(time.perf_counter() - self._begin, 1e-9)
         if self._steps:  # none yet when the very first step is logged
-            means["images_per_second"] = round(self._steps * self._batch_size / seconds, 1)
+            rate = self._steps * self._batch_size / seconds
+            means["images_per_second"] = round(rate, 1)
+            if "kimg" in means:
+                means["seconds_per_kimg"] = round(1000 / rate, 2)
             means["data_wait"] = round(min(self._waited / seconds, 1.0), 4)
             means["eta_seconds"] = round((self._total_steps - step) * seconds / self._steps, 1)
         self._restart_clock()

@@ -81,11 +81,13 @@ def train(
                 if last or number % every.log == 0:
                     logger.log(number)
                 results = {}
-                if last or number % every.evaluate == 0:
+                evaluating = last or number % every.evaluate == 0
+                if evaluating:
                     with logger.pause():
                         results = evaluate(state)
-                    logger.write(number, results)
-                if results or leave or number % every.save == 0:
+                    if results:
+                        logger.write(number, results)
+                if evaluating or leave or number % every.save == 0:
                     with logger.pause():
                         # Rows not logged yet go along: a restart averages over the same steps.
                         info = {"pending": logger.fetch(), "data": batches.get_state()}

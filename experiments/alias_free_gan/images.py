@@ -27,12 +27,12 @@ def open_source(config: ml_collections.ConfigDict):
             max_images=settings.num_images or None,
             seed=config.seed,
         )
-    found = (source.resolution, source.channels)
-    if found != (settings.resolution, settings.channels):
+    found = (*source.resolution, source.channels)
+    if found != (settings.resolution, settings.resolution, settings.channels):
         raise ValueError(
-            f"data.source {source.name} holds images of {found[0]} pixels and {found[1]} channels, "
-            f"expected data.resolution {settings.resolution} and data.channels "
-            f"{settings.channels}; run scripts/prepare_data.py with --resolution "
+            f"data.source {source.name} holds images of {found[0]} x {found[1]} pixels and "
+            f"{found[2]} channels, expected data.resolution {settings.resolution} and "
+            f"data.channels {settings.channels}; run scripts/prepare_data.py with --resolution "
             f"{settings.resolution}, or set the config to what the data is"
         )
     if settings.conditional and not source.label_dim:
@@ -74,7 +74,7 @@ class Patches:
     channels, label_dim, labels = 3, 0, None
 
     def __init__(self, resolution: int, seed: int, count: int):
-        self.resolution = resolution
+        self.resolution = (resolution, resolution)
         self._patches = data.photographs(
             "train",
             size=resolution,

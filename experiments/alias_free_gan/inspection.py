@@ -95,7 +95,9 @@ def translation_strip(
 def _moving(network, seed: int, offsets: np.ndarray) -> np.ndarray:
     """(moments, H, W, 3) uint8 of one latent's picture."""
     z = alias_free.latents_from_seeds([seed], network.z_dim)
-    ws = alias_free.map_latents(network, z, alias_free.one_hot(0 if network.c_dim else None, 1, network.c_dim))
+    ws = alias_free.map_latents(
+        network, z, alias_free.one_hot(0 if network.c_dim else None, 1, network.c_dim)
+    )
     transforms = np.stack(
         [alias_free.picture_transform(translate=(offset, 0.0)) for offset in offsets]
     )

@@ -13,7 +13,7 @@ from aa_jax.models.alias_free.discriminator import frozen_parameters
 from aa_jax.models.stylegan2 import StyleGAN2Generator
 from aa_jax.training import schedules, state as states
 from aa_jax.training.config import suggest
-from experiments.alias_free_gan.phases import Players
+from experiments.alias_free_gan.rules import Players
 
 _PLANS = {"t": alias_free.config_t, "r": alias_free.config_r}
 GENERATORS = (*_PLANS, "stylegan2")
@@ -97,6 +97,7 @@ def structures(config: ml_collections.ConfigDict, c_dim: int) -> Players:
         states.split(discriminator)[0],
         z_dim=config.generator.z_dim,
         c_dim=c_dim,
+        noisy=config.generator.name == "stylegan2",
     )
 
 
@@ -133,9 +134,7 @@ def read(config: ml_collections.ConfigDict, c_dim: int) -> Weights:
     )
     discriminator = weights.load_discriminator(path, half_dtype=half_dtype)
     _, params, stats = states.split(generator)
-    loaded = Weights(
-        params, stats, states.split(discriminator)[1], states.split(averaged)[1]
-    )
+    loaded = Weights(params, stats, states.split(discriminator)[1], states.split(averaged)[1])
     abstract = jax.eval_shape(lambda key: vars(draw(config, c_dim, key)), jax.random.key(0))
     for name, ours in (("generator", loaded.generator), ("discriminator", loaded.discriminator)):
         _check_shapes(name, path, ours, abstract[name])

@@ -5,97 +5,35 @@ StyleGAN2 papers that it builds on. An iteration is
 
     1. generator        the loss of the generator, then its weight average
     2. path length      lazily, where it has a weight (StyleGAN2 only)
-    3. discriminator    fake images, whose drawing moves the generator's running means, and real ones
+    3. discriminator    real and fake images; drawing these moves the generator's running means
     4. R1               lazily, on the same real images
 
 Phases are pure functions `(state, batch) -> (state, metrics)`, each compiled for itself.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable
 
 import jax
 import optax
-from flax import nnx
 from jax import lax, numpy as jnp
 
-from aa_jax.ops.augmentation import Augmentation, augment
+from aa_jax.ops.augmentation import augment
 from aa_jax.ops.blur import gaussian_blur
 from aa_jax.ops.translate import translate_lanczos
 from aa_jax.training import adversarial, schedules
-from aa_jax.training.state import LossScale, collect_stats, merge
-from aa_jax.training.steps import accumulated_gradients, global_norm, next_loss_scale
+from aa_jax.training.state import collect_stats, merge
+from aa_jax.training.steps import accumulated_gradients
+from experiments.alias_free_gan import updates
+from experiments.alias_free_gan.rules import Players, Rules
 from experiments.alias_free_gan.state import GanState
 
 Batch = dict[str, jax.Array]
 Metrics = dict[str, jax.Array]
 
-# Gradients are not finite so many times in a row: the run is lost.
-MAX_BAD_STEPS = 10
 # Every phase has its own randomness.
 _GENERATOR, _PATH_LENGTH, _DISCRIMINATOR, _R1 = range(4)
-
-
-@dataclasses.dataclass(frozen=True)
-class Players:
-    """Both networks' structures.
-
-    Attributes:
-        generator: of a module with `mapping`, `synthesis`, `z_dim` and `c_dim`.
-        discriminator: of a module called as `discriminator(images, labels)`.
-        z_dim: length of the random latent.
-        c_dim: length of the labels, 0 without.
-    """
-
-    generator: nnx.GraphDef
-    discriminator: nnx.GraphDef
-    z_dim: int
-    c_dim: int
-
-
-@dataclasses.dataclass(frozen=True)
-class Rules:
-    """What is trained for, and how it changes over time.
-
-    Attributes:
-        r1_gamma: weight of the R1 penalty.
-        r1_interval: iterations from one R1 phase to the next.
-        path_length_weight: 0 leaves the path length phase out.
-        path_length_interval: iterations from one path length phase to the next.
-        path_length_decay: how fast its running mean follows.
-        path_length_shrink: by how much its batch is smaller.
-        style_mixing: probability that later layers of a batch get other latents.
-        equivariance_weight: of the penalty on generated images that do not move as told; 0: none.
-        max_translation: of that penalty, in picture widths.
-        blur_initial: width of the blur at the start, in pixels; 0: none.
-        blur_images: training images after which it is gone.
-        ema_half_life: of the weight average, in images.
-        ema_ramp_up: see `schedules.ema_decay`.
-        augmentation: which transformations there are, or None.
-        augmentation_target: wanted mean sign of real logits; None keeps the probability.
-        augmentation_images: images in which the probability can move from 0 to 1.
-        augmentation_interval: iterations from one adjustment to the next.
-        accumulation_steps: parts into which a batch is divided, whose gradients are averaged.
-    """
-
-    r1_gamma: float
-    r1_interval: int = 16
-    path_length_weight: float = 0.0
-    path_length_interval: int = 4
-    path_length_decay: float = 0.01
-    path_length_shrink: int = 2
-    style_mixing: float = 0.0
-    equivariance_weight: float = 0.0
-    max_translation: float = 0.125
-    blur_initial: float = 0.0
-    blur_images: float = 0.0
-    ema_half_life: float = 10_000.0
-    ema_ramp_up: float | None = 0.05
-    augmentation: Augmentation | None = None
-    augmentation_target: float | None = 0.6
-    augmentation_images: float = 500_000.0
-    augmentation_interval: int = 4
-    accumulation_steps: int = 1
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -119,14 +57,31 @@ class Phases:
 
     # ---- what the networks are asked ----
 
-    def generate(self, params, stats, z, labels, *, mixing_key=None, update_emas=False):
+    def generate(self, params, stats, z, labels, key, *, update_emas=False):
         """Draws images. Returns them, their latents and the generator's new statistics."""
         generator = merge(self.players.generator, params, stats)
-        ws = generator.mapping(z, labels, update_emas=update_emas)
-        if mixing_key is not None and self.rules.style_mixing:
-            ws = self._mix_styles(generator, ws, z, labels, mixing_key)
-        images = generator.synthesis(ws, update_emas=update_emas)
+        ws = self._latents(generator, z, labels, key, update_emas=update_emas)
+        images = self._synthesis(generator, key)(ws, update_emas=update_emas)
         return images, ws, collect_stats(generator)
+
+    def _latents(self, generator, z, labels, key, *, update_emas=False):
+        """Latents of all layers, some batches' with styles mixed."""
+        ws = generator.mapping(z, labels, update_emas=update_emas)
+        if not self.rules.style_mixing:
+            return ws
+        other_key, cut_key, whether_key = jax.random.split(jax.random.fold_in(key, 0), 3)
+        other = generator.mapping(jax.random.normal(other_key, z.shape, z.dtype), labels)
+        layers = ws.shape[1]
+        cut = jax.random.randint(cut_key, (), 1, layers)
+        mixed = jax.random.uniform(whether_key) < self.rules.style_mixing
+        kept = (jnp.arange(layers) < cut) | ~mixed
+        return jnp.where(kept[:, None], ws, other)
+
+    def _synthesis(self, generator, key):
+        """The synthesis network, its noise drawn where it has any."""
+        if not self.players.noisy:
+            return generator.synthesis
+        return functools.partial(generator.synthesis, key=jax.random.fold_in(key, 1))
 
     def judge(self, params, images, labels, key, state: GanState):
         """Logits of images as the discriminator gets to see them: blurred, then augmented."""
@@ -146,9 +101,9 @@ class Phases:
         """Trains the generator to be believed, and averages its weights."""
 
         def loss(params, stats, part, key):
-            mixing, judging, moving = jax.random.split(key, 3)
-            z, labels = part["z"], part["label"]
-            images, ws, _ = self.generate(params, stats, z, labels, mixing_key=mixing)
+            drawing, judging, moving = jax.random.split(key, 3)
+            labels = part["label"]
+            images, ws, _ = self.generate(params, stats, part["z"], labels, drawing)
             logits = self.judge(state.discriminator, images, labels, judging, state)
             loss = adversarial.generator_loss(logits)
             metrics = {"loss_generator": loss}
@@ -174,14 +129,13 @@ class Phases:
         rules = self.rules
 
         def loss(params, stats, part, key):
-            mixing, direction = jax.random.split(key)
+            drawing, direction = jax.random.split(key)
             count = max(1, len(part["z"]) // rules.path_length_shrink)
             part = jax.tree.map(lambda x: x[:count], part)
             generator = merge(self.players.generator, params, stats)
-            ws = generator.mapping(part["z"], part["label"])
-            if rules.style_mixing:
-                ws = self._mix_styles(generator, ws, part["z"], part["label"], mixing)
-            lengths = adversarial.path_lengths(generator.synthesis, ws, direction)
+            ws = self._latents(generator, part["z"], part["label"], drawing)
+            synthesize = self._synthesis(generator, drawing)
+            lengths = adversarial.path_lengths(synthesize, ws, direction)
             change = lax.stop_gradient(lengths.mean()) - state.path_length
             mean = state.path_length + rules.path_length_decay * change
             penalty = jnp.mean(jnp.square(lengths - mean))
@@ -195,17 +149,18 @@ class Phases:
         """Trains the discriminator to tell apart; moves the generator's running means."""
 
         def loss(params, stats, part, key):
-            mixing, fake_key, real_key = jax.random.split(key, 3)
+            drawing, fake_key, real_key = jax.random.split(key, 3)
             labels = part["label"]
             # The only place where the running means move: with fresh latents, once a step.
             fakes, _, stats = self.generate(
-                state.generator, stats, part["z"], labels, mixing_key=mixing, update_emas=True
+                state.generator, stats, part["z"], labels, drawing, update_emas=True
             )
             fakes = lax.stop_gradient(fakes)
             fake = self.judge(params, fakes, labels, fake_key, state)
             real = self.judge(params, part["image"], part["real_label"], real_key, state)
             loss = adversarial.discriminator_loss(fake, real)
-            return loss, (stats, {"loss_discriminator": loss, **_scores(fake=fake, real=real)})
+            metrics = {"loss_discriminator": loss, **updates.scores(fake=fake, real=real)}
+            return loss, (stats, metrics)
 
         state, stats, metrics = self._train_discriminator(state, batch, loss, _DISCRIMINATOR)
         return state.replace(generator_stats=stats), metrics
@@ -220,7 +175,7 @@ class Phases:
 
             penalties, real = adversarial.r1_penalty(judge, part["image"])
             penalty = penalties.mean()
-            return weight * penalty, (stats, {"r1_penalty": penalty, **_scores(real=real)})
+            return weight * penalty, (stats, {"r1_penalty": penalty, **updates.scores(real=real)})
 
         state, _, metrics = self._train_discriminator(state, batch, loss, _R1)
         return state, {"r1_penalty": metrics["r1_penalty"], "diverged": metrics["diverged"]}
@@ -257,16 +212,16 @@ class Phases:
             state.generator_stats,
             self._inputs(state, batch, phase),
             self._key(state, phase, 1),
-            _scale_of(state.generator_scale),
+            updates.scale_of(state.generator_scale),
         )
-        (params, opt_state, scale), health = _update(
+        (params, opt_state, scale), health = updates.descend(
             state.generator, state.generator_optimizer, state.generator_scale, grads,
             self.generator_optimizer,
         )  # fmt: skip
         state = state.replace(
             generator=params, generator_optimizer=opt_state, generator_scale=scale
         )
-        return _checked(state, metrics, health, "generator")
+        return updates.checked(state, metrics, health, "generator")
 
     def _train_discriminator(self, state: GanState, batch: Batch, loss: Callable, phase: int):
         gradients = accumulated_gradients(loss, self.rules.accumulation_steps)
@@ -275,13 +230,13 @@ class Phases:
             state.generator_stats,
             self._inputs(state, batch, phase),
             self._key(state, phase, 1),
-            _scale_of(state.discriminator_scale),
+            updates.scale_of(state.discriminator_scale),
         )
         if self.frozen is not None:
             grads = jax.tree.map(
                 lambda frozen, g: jnp.zeros_like(g) if frozen else g, self.frozen, grads
             )
-        (params, opt_state, scale), health = _update(
+        (params, opt_state, scale), health = updates.descend(
             state.discriminator, state.discriminator_optimizer, state.discriminator_scale, grads,
             self.discriminator_optimizer,
         )  # fmt: skip
@@ -291,7 +246,7 @@ class Phases:
             discriminator_scale=scale,
             augmentation=state.augmentation.observe(metrics["sign_real"], len(batch["image"])),
         )
-        state, metrics = _checked(state, metrics, health, "discriminator")
+        state, metrics = updates.checked(state, metrics, health, "discriminator")
         return state, stats, metrics
 
     def _inputs(self, state: GanState, batch: Batch, phase: int) -> Batch:
@@ -322,16 +277,6 @@ class Phases:
 
     # ---- regularisers of the generator ----
 
-    def _mix_styles(self, generator, ws, z, labels, key):
-        """Gives layers from a random one on other latents, in some batches."""
-        other_key, cut_key, whether_key = jax.random.split(key, 3)
-        other = generator.mapping(jax.random.normal(other_key, z.shape, z.dtype), labels)
-        layers = ws.shape[1]
-        cut = jax.random.randint(cut_key, (), 1, layers)
-        mixed = jax.random.uniform(whether_key) < self.rules.style_mixing
-        kept = (jnp.arange(layers) < cut) | ~mixed
-        return jnp.where(kept[:, None], ws, other)
-
     def _equivariance_error(self, params, stats, images, ws, key):
         """Mean square by which moved images differ from images, moved; one motion a batch."""
         height, width = images.shape[1:3]
@@ -350,48 +295,3 @@ class Phases:
         mask = jnp.broadcast_to(mask, images.shape[1:3])[..., None].astype(images.dtype)
         squared = jnp.square(moved - reference) * mask
         return squared.sum() / (mask.sum() * len(images) * images.shape[3])
-
-
-def _scores(**logits) -> Metrics:
-    """Mean logits and mean signs, as published runs report them."""
-    scores = {f"score_{name}": value.mean() for name, value in logits.items()}
-    return scores | {f"sign_{name}": jnp.sign(value).mean() for name, value in logits.items()}
-
-
-def _scale_of(scale: LossScale | None):
-    return 1.0 if scale is None else scale.value
-
-
-def _update(params, opt_state, scale: LossScale | None, grads, optimizer):
-    """One step of an optimiser: ((params, opt_state, scale), (gradient norm, finite, lost)).
-
-    Without a loss scale, elements that are not finite are replaced as published (0 for NaN, 1e5
-    for infinity). With one, the step is left out and the scale halved.
-    """
-    norm = global_norm(grads)
-    finite = jnp.isfinite(norm)
-    if scale is None:
-        grads = jax.tree.map(lambda g: jnp.nan_to_num(g, nan=0.0, posinf=1e5, neginf=-1e5), grads)
-    updates, new_opt_state = optimizer.update(grads, opt_state, params)
-    new = optax.apply_updates(params, updates), new_opt_state
-    lost = jnp.zeros((), bool)
-    if scale is not None:
-        new = jax.tree.map(lambda n, o: jnp.where(finite, n, o), new, (params, opt_state))
-        lost = ~finite & (scale.value <= 1)
-        scale = next_loss_scale(scale, finite)
-    return (*new, scale), (norm, finite, lost)
-
-
-def _checked(state: GanState, metrics: Metrics, health, name: str) -> tuple[GanState, Metrics]:
-    """Adds the gradient's norm, and whether training is beyond help."""
-    norm, finite, lost = health
-    bad_steps = jnp.where(finite, 0, state.bad_steps + 1)
-    losses = [value for key, value in metrics.items() if key.startswith(("loss", "r1", "path"))]
-    for loss in losses:
-        lost |= ~jnp.isfinite(loss)
-    lost |= bad_steps >= MAX_BAD_STEPS
-    if (scale := getattr(state, f"{name}_scale")) is not None:
-        metrics[f"loss_scale_{name}"] = scale.value
-    metrics[f"grad_norm_{name}"] = norm
-    metrics["diverged"] = jnp.asarray(lost, jnp.float32)
-    return state.replace(bad_steps=bad_steps), metrics

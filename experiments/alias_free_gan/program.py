@@ -13,7 +13,8 @@ from aa_jax.ops import augmentation
 from aa_jax.training import distributed, schedules
 from aa_jax.training.state import merge
 from experiments.alias_free_gan import networks
-from experiments.alias_free_gan.phases import Phases, Rules
+from experiments.alias_free_gan.phases import Phases
+from experiments.alias_free_gan.rules import Rules
 from experiments.alias_free_gan.state import GanState, create_state
 
 SHARDINGS = ("replicated", "sharded")

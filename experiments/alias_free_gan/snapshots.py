@@ -1,7 +1,6 @@
 """What a run leaves to look at: grids of real and generated pictures, and networks to use."""
 
 import pathlib
-from collections.abc import Callable
 
 import ml_collections
 import numpy as np
@@ -10,7 +9,6 @@ from aa_jax import weights
 from aa_jax.models import alias_free
 from aa_jax.training import distributed, pictures
 from aa_jax.training.state import merge
-from aa_jax.training.whole_file import replacing
 from experiments.alias_free_gan import images, program as programs
 from experiments.alias_free_gan.program import Program
 from experiments.alias_free_gan.state import GanState
@@ -74,7 +72,11 @@ class Snapshots:
 
     def labels(self, count: int) -> np.ndarray | None:
         """Labels of random images, None without."""
-        return None if self._labels is None else np.resize(self._labels, (count, *self._labels.shape[1:]))
+        return (
+            None
+            if self._labels is None
+            else np.resize(self._labels, (count, *self._labels.shape[1:]))
+        )
 
     def network(self, state: GanState):
         """The averaged generator, its arrays on the host."""

@@ -1,5 +1,7 @@
 """Everything a run of the GAN carries from step to step, and needs to go on after a restart."""
 
+from typing import NamedTuple
+
 import flax
 import jax
 import optax
@@ -7,6 +9,13 @@ from jax import numpy as jnp
 
 from aa_jax.training.schedules import AdaptiveProbability
 from aa_jax.training.state import LossScale
+
+
+class BadSteps(NamedTuple):
+    """Counts, () int32, of both networks."""
+
+    generator: jax.Array
+    discriminator: jax.Array
 
 
 @flax.struct.dataclass
@@ -25,7 +34,7 @@ class GanState:
         ema: moving average of `generator`.
         augmentation: how often images are augmented.
         path_length: () float32, running mean of path lengths.
-        bad_steps: () int32, iterations in a row with a gradient that was not finite.
+        bad_steps: updates in a row whose gradient was not finite, of each network.
         key: typed PRNG key; it stays as it is, phases fold their number into it.
         generator_scale: loss scale of float16 training, or None.
         discriminator_scale: likewise.
@@ -41,7 +50,7 @@ class GanState:
     ema: dict
     augmentation: AdaptiveProbability
     path_length: jax.Array
-    bad_steps: jax.Array
+    bad_steps: BadSteps
     key: jax.Array
     generator_scale: LossScale | None = None
     discriminator_scale: LossScale | None = None
@@ -84,7 +93,7 @@ def create_state(
         ema=jax.tree.map(jnp.copy, generator if ema is None else ema),
         augmentation=AdaptiveProbability.create(augmentation_probability),
         path_length=jnp.zeros((), jnp.float32),
-        bad_steps=jnp.zeros((), jnp.int32),
+        bad_steps=BadSteps(jnp.zeros((), jnp.int32), jnp.zeros((), jnp.int32)),
         key=key,
         generator_scale=LossScale.create() if with_loss_scale else None,
         discriminator_scale=LossScale.create() if with_loss_scale else None,

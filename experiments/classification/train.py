@@ -1,7 +1,7 @@
 """Trains one classifier, as `config` describes it, into one folder.
 
-The folder describes itself: `config.json`, `versions.json`, `metrics.jsonl`, `tensorboard/`, `checkpoints/`. The
-same call again goes on where the last one stopped.
+The folder describes itself: `config.json`, `versions.json`, `metrics.jsonl`, `tensorboard/`,
+`checkpoints/`. The same call again goes on where the last one stopped.
 """
 
 import dataclasses

@@ -342,6 +342,7 @@ def test_extreme_proportions_keep_at_least_a_pixel():
         (lambda: Fit(transform="crop"), "transform must be one of center-crop.* got 'crop'"),
         (lambda: Fit(channels=4), "channels must be 1 or 3, got 4"),
         (lambda: Fit(resolution=(0, 4)), "resolution must be .height, width. from 1"),
+        (lambda: Fit(resolution=64), "resolution must be .height, width. .* got 64"),
         (lambda: Fit(transform="center-crop-wide"), "resolution must be given"),
         (lambda: Fit(min_size=0), "min_size must be at least 1"),
         (lambda: Output(format="zip"), "format must be one of array_record, folder, got 'zip'"),

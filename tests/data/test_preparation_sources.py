@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import pathlib
 import subprocess
 import zipfile
@@ -73,8 +74,7 @@ def hostile_zip(tmp_path):
     return path
 
 
-def test_a_hostile_zip_is_read_without_harm(hostile_zip, tmp_path, monkeypatch):
-    monkeypatch.setattr("aa_jax.data.preparation_sources.MAX_FILE_BYTES", 10**5)
+def test_a_hostile_zip_is_read_without_harm(hostile_zip):
     pictures = ZipPictures(hostile_zip, 10**6, max_file_bytes=10**5)
     assert pictures.num_others == 1
     reasons = {}
@@ -140,6 +140,32 @@ def test_folders_are_walked_in_order_and_not_in_circles(tmp_path):
     assert [name for name, _ in pictures.items(1)] == ["b/10.PNG", "b/2.png"]
 
 
+def test_names_that_are_no_text(tmp_path):
+    folder = bytes(tmp_path / "in")
+    os.mkdir(folder)
+    for name in (b"\xff.png", 'ü\n".png'.encode()):
+        pathlib.Path(os.fsdecode(os.path.join(folder, name))).write_bytes(png(picture(1)))
+    pathlib.Path(os.fsdecode(os.path.join(folder, b"bad\xfe.png"))).write_bytes(b"")
+    report = prepare(tmp_path / "in", tmp_path / "out", fit=AS_IS)
+    assert (report.count, report.rejected) == (2, 1)
+    assert os.fsencode(next(iter(rejected(tmp_path / "out")))) == b"bad\xfe.png"
+
+
+def test_folders_that_cannot_be_listed_stop_it(tmp_path, monkeypatch):
+    (tmp_path / "closed").mkdir()
+    (tmp_path / "1.png").write_bytes(png(picture(1)))
+    real = os.scandir
+
+    def scandir(path):
+        if str(path).endswith("closed"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(DataError, match="cannot list .*closed: Permission denied"):
+        open_source(tmp_path)
+
+
 def test_sources_that_are_none(tmp_path):
     (tmp_path / "text.txt").write_text("")
     with pytest.raises(DataError, match="holds no pictures .*, but 1 other files"):
@@ -185,6 +211,8 @@ def test_a_film_that_breaks_off_keeps_what_was_read_and_says_so(film, tmp_path):
     assert 2 <= report.count < 11
     assert report.rejected == 1
     assert rejected(tmp_path / "x")["broken.mkv"].startswith("ffmpeg: ")
+    prepare(broken, tmp_path / "y", fit=AS_IS)
+    assert rejected(tmp_path / "y") == rejected(tmp_path / "x")
 
 
 def test_a_film_that_is_none(tmp_path):
@@ -221,4 +249,4 @@ def test_tfds_brings_its_labels(tmp_path):
     assert (len(source), source.class_names) == (6, ("even", "odd"))
     for sample in map(source.__getitem__, range(6)):
         assert sample["label"] == sample["image"][0, 0, 0] // 20 % 2
-    assert pathlib.Path(tmp_path / "x" / "rejected.jsonl").read_text() == ""
+    assert rejected(tmp_path / "x") == {}

@@ -6,7 +6,7 @@ import pytest
 from jax import numpy as jnp
 from jax.test_util import check_grads
 
-from aa_jax.ops.blur import blur_pool, blur_pool_1d, max_blur_pool
+from aa_jax.ops.blur import blur_pool, blur_pool_1d, gaussian_blur, max_blur_pool
 from tests.tolerances import OP, relative_error
 
 MODES = ["reflect", "edge", "zero", "circular"]
@@ -90,3 +90,31 @@ def test_dense_maximum_in_front_agrees_with_reference(golden):
 def test_bad_input_is_named(shape, options, message):
     with pytest.raises(ValueError, match=message):
         blur_pool(jnp.zeros(shape), **options)
+
+
+def test_gaussian_blur_is_a_sum_of_shifted_images(golden):
+    """The definition written out, with zeros outside; and the reference of the training loss."""
+    images = np.random.default_rng(0).normal(size=(2, 9, 13, 2))
+    sigma = 1.5
+    taps = 2.0 ** -((np.arange(-4, 5) / sigma) ** 2)  # floor(3 sigma) = 4
+    taps /= taps.sum()
+    expected = images
+    for axis in (1, 2):
+        expected = np.apply_along_axis(np.convolve, axis, expected, taps, mode="same")
+    np.testing.assert_allclose(gaussian_blur(images, sigma), expected, atol=1e-6)
+
+    reference = golden("alias_free/loss_phases.npz")
+    real, blurred = (reference[name].transpose(0, 2, 3, 1) for name in ("real", "real_blurred"))
+    actual = jax.jit(gaussian_blur)(real, float(reference["blur_sigma"]))
+    assert relative_error(actual, blurred) <= 1e-6
+
+
+@pytest.mark.parametrize("sigma", [0.0, 0.3])
+def test_gaussian_blur_ends_as_the_identity(sigma):
+    images = np.random.default_rng(0).normal(size=(1, 5, 5, 1)).astype(np.float32)
+    np.testing.assert_array_equal(jax.jit(gaussian_blur)(images, sigma), images)
+
+
+def test_gaussian_blur_is_differentiable_twice():
+    images = np.random.default_rng(0).normal(size=(1, 4, 4, 1)).astype(np.float32)
+    check_grads(lambda x: gaussian_blur(x, 1.0) ** 2, (images,), order=2, atol=1e-2, rtol=1e-2)

@@ -58,9 +58,7 @@ def test_blur_fades_linearly():
 @pytest.mark.parametrize("betas", [(0.0, 0.99), (0.5, 0.99)])
 def test_lazy_adam_is_adam_with_corrected_numbers(reference, betas):
     for interval, rate, _, second in reference["lazy_adam"]:
-        optimizer = schedules.lazy_adam(
-            0.002, betas=betas, epsilon=1e-8, interval=int(interval)
-        )
+        optimizer = schedules.lazy_adam(0.002, betas=betas, epsilon=1e-8, interval=int(interval))
         first = betas[0] ** (interval / (interval + 1))
         rng = np.random.default_rng(0)
         params = {"w": jnp.asarray(rng.normal(size=5))}

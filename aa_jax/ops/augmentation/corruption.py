@@ -11,8 +11,7 @@ def add_noise(images: jax.Array, draws: Draws, augmentation: Augmentation) -> ja
     """Adds white noise of a random standard deviation to each image (batch, H, W, C)."""
     deviation = draws.half_normal("noise", augmentation.noise_deviation)
     deviation = draws.gated("noise", augmentation.noise, deviation, 0.0)[..., None, None]
-    noise = jax.random.normal(draws.stream("noise field"), images.shape, jnp.float32)
-    return images + (noise * deviation).astype(images.dtype)
+    return images + (draws.field(images.shape) * deviation).astype(images.dtype)
 
 
 def cut_out(images: jax.Array, draws: Draws, augmentation: Augmentation) -> jax.Array:

@@ -56,11 +56,15 @@ def apply_gains(images: jax.Array, gains: jax.Array) -> jax.Array:
 def _mirrored(taps, size: int):
     """Matrices (N, size, size) that filter mirrored signals by symmetric taps, from the middle."""
     taps = jnp.pad(taps, ((0, 0), (0, 1)))  # zero from here on
-    to, source = np.mgrid[:size, :size]
-    before, after = to + source, 2 * (size - 1) - to - source
+    source = jnp.arange(size, dtype=jnp.int32)
+    to, last = source[:, None], size - 1
     matrix = 0
-    # A sample is read where it is, and as its images in either border, which have none themselves.
-    for distance, seen in ((abs(to - source), 1), (before, source > 0), (after, source < size - 1)):
-        reached = np.where(seen, np.minimum(distance, REACH + 1), REACH + 1)
-        matrix += jnp.take(taps, jnp.asarray(reached, jnp.int32), axis=1)
+    # A sample is read where it is, and at its mirror images; one on the border is its own.
+    for distance, seen in (
+        (abs(to - source), True),
+        (to + source, source > 0),
+        (2 * last - to - source, source < last),
+    ):
+        reached = jnp.where(seen, jnp.minimum(distance, REACH + 1), REACH + 1)
+        matrix += jnp.take(taps, reached, axis=1)
     return matrix

@@ -5,7 +5,7 @@ from jax import numpy as jnp
 
 from aa_jax.ops.augmentation.color import apply_color, color_map
 from aa_jax.ops.augmentation.corruption import add_noise, cut_out
-from aa_jax.ops.augmentation.draws import Draws
+from aa_jax.ops.augmentation.draws import draw
 from aa_jax.ops.augmentation.frequency import REACH, apply_gains, octave_gains
 from aa_jax.ops.augmentation.geometry import inverse_map
 from aa_jax.ops.augmentation.options import BGC, Augmentation
@@ -30,8 +30,8 @@ def augment(
     Differentiable to any order with respect to `images`, as R1 regularisation asks. Draws depend on
     the key, the place in the batch and the augmentation, not on how the batch is sharded over
     devices, the dtype, or which other augmentations are on. How far images are mirrored at their
-    borders depends, as published, on the whole batch; see `aa_jax.ops.augmentation.warp`, also for
-    the memory that takes.
+    borders depends, as published, on the whole batch (under `shard_map`, on the shard); see
+    `aa_jax.ops.augmentation.warp`, also for the memory that takes.
 
     Args:
       images: array of shape (batch, height, width, channels), floating, in [-1, 1]; channels is 1
@@ -47,8 +47,8 @@ def augment(
       Array of the shape and dtype of `images`.
 
     Raises:
-      ValueError: if `images`, `key`, `probability` or `percentile` is not as described, or images
-        are smaller than `imgfilter` can mirror.
+      ValueError: if `images` or `key` is not as described, `probability` or `percentile` is not a
+        scalar, or images are smaller than `imgfilter` can mirror.
 
     Example:
       >>> images = jnp.zeros((4, 32, 32, 3))
@@ -58,7 +58,7 @@ def augment(
     _check(images, key, probability, augmentation, percentile)
     height, width, channels = images.shape[1:]
     dtype, images = images.dtype, images.astype(jnp.promote_types(images.dtype, jnp.float32))
-    draws = Draws(key, images.shape[0], probability, percentile)
+    draws = draw(key, images.shape[0], probability, percentile)
     if augmentation.moves:
         images = warp(images, *inverse_map(draws, augmentation, height, width))
     if augmentation.colors:

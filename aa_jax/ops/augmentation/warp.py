@@ -38,10 +38,10 @@ def warp(images: jax.Array, linear: jax.Array, offset: jax.Array) -> jax.Array:
     height, width = images.shape[1:3]
     margins = reach(linear, offset, height, width)
     fine = _fine_frame(images, margins)
-    # Computed by the frame's sizes, in which it starts size - 1 before the image.
-    last = jnp.asarray([height - 1, width - 1])
+    # The frame starts `last` samples before the image; the fine grid has two for each.
+    last = jnp.asarray([height - 1, width - 1], jnp.int32)
     first = 2 * (last - margins[:, 0])
-    end = 2 * (2 * last + 1 + margins[:, 1])
+    end = 2 * (last + last + 1 + margins[:, 1])
     rows, columns = _positions(linear, offset, height, width, images.dtype)
     result = _bilinear(fine, rows, columns, first, end)
     return downsample2d(result, TAPS, padding=-2 * _PAST, flip_filter=True)

@@ -34,11 +34,11 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     config.data.resolution = 32
     config.data.num_images = 20_000
 
-    config.generator.channel_base = 512
-    config.generator.channel_max = 32
+    config.generator.channel_base = 256
+    config.generator.channel_max = 16
     config.generator.z_dim = config.generator.w_dim = 64
     config.discriminator.channel_base = 512
-    config.discriminator.channel_max = 64
+    config.discriminator.channel_max = 32
     if arg.variant == "aliased":
         config.generator.plan = ConfigDict(_ALIASED)
 

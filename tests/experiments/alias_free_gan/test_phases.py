@@ -10,9 +10,9 @@ from flax import nnx
 from jax import numpy as jnp
 
 from aa_jax.models import alias_free
-from aa_jax.ops.augmentation import BGC
 from aa_jax.training import state as states
-from experiments.alias_free_gan.phases import Phases, Players, Rules
+from experiments.alias_free_gan.phases import Phases
+from experiments.alias_free_gan.rules import Players, Rules
 from experiments.alias_free_gan.state import create_state
 from tests.models.alias_free import official
 from tests.models.alias_free.test_discriminator import by_published_name
@@ -49,7 +49,9 @@ def networks(arrays):
     for name, variable in by_published_name(discriminator).items():
         value = arrays[f"D:p:{name}"]
         if name == "b4.fc.weight":  # flattened as (channels, height, width)
-            value = value.reshape(len(value), -1, 4, 4).transpose(0, 2, 3, 1).reshape(len(value), -1)
+            value = (
+                value.reshape(len(value), -1, 4, 4).transpose(0, 2, 3, 1).reshape(len(value), -1)
+            )
         axes = (2, 3, 1, 0) if value.ndim == 4 else tuple(range(value.ndim))[::-1]
         variable[...] = jnp.asarray(value.transpose(axes))
     return generator, discriminator
@@ -110,7 +112,9 @@ def discriminator_gradients(phases, gradients):
         value = np.asarray(variable[...])
         value = value.transpose((3, 2, 0, 1) if value.ndim == 4 else range(value.ndim)[::-1])
         if name == "b4.fc.weight":
-            value = value.reshape(len(value), 4, 4, -1).transpose(0, 3, 1, 2).reshape(len(value), -1)
+            value = (
+                value.reshape(len(value), 4, 4, -1).transpose(0, 3, 1, 2).reshape(len(value), -1)
+            )
         found[name] = value
     return found
 

@@ -39,6 +39,7 @@ def spec_of(cfg: dict):
         finer=1 if is_torgb else 2,
         filter_size=6,
         radial=cfg["use_radial_filters"] and not is_critical,
+        linear=False,
     )
 
 

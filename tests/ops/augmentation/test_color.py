@@ -7,7 +7,7 @@ import scipy.stats
 
 from aa_jax.ops.augmentation import BGC, Augmentation
 from aa_jax.ops.augmentation.color import apply_color, color_map
-from aa_jax.ops.augmentation.draws import Draws
+from aa_jax.ops.augmentation.draws import draw
 from tests.tolerances import OP, relative_error
 
 BATCH = 4000
@@ -15,13 +15,16 @@ GREY = np.ones(3) / np.sqrt(3)
 COLOR = {name: 1.0 for name in ("brightness", "contrast", "lumaflip", "hue", "saturation")}
 
 
-@jax.jit(static_argnames=("augmentation", "channels"))
-def drawn(key, probability, augmentation, channels=3):
-    return color_map(Draws(key, BATCH, probability), augmentation, channels)
+@jax.jit
+def numbers(seed, probability):
+    return draw(jax.random.key(seed), BATCH, probability)
 
 
-def draw(probability=1.0, channels=3, **options):
-    matrix, offset = drawn(jax.random.key(3), probability, Augmentation(**options), channels)
+mapped = jax.jit(color_map, static_argnums=(1, 2))
+
+
+def maps(probability=1.0, channels=3, **options):
+    matrix, offset = mapped(numbers(3, probability), Augmentation(**options), channels)
     return np.asarray(matrix, np.float64), np.asarray(offset, np.float64)
 
 
@@ -31,23 +34,23 @@ def assert_distributed(values, distribution):
 
 @pytest.mark.parametrize("name", COLOR)
 def test_share_of_samples(name):
-    matrix, offset = draw(0.3, **{name: 1.0})
+    matrix, offset = maps(0.3, **{name: 1.0})
     changed = (abs(matrix - np.eye(3)) > 1e-5).any((1, 2)) | (offset != 0).any(1)
     share = 0.15 if name == "lumaflip" else 0.3
     assert abs(changed.mean() - share) < 4 * np.sqrt(share * (1 - share) / BATCH)
 
 
 def test_brightness_and_contrast():
-    matrix, offset = draw(brightness=1.0)
+    matrix, offset = maps(brightness=1.0)
     assert (matrix == np.eye(3)).all() and (offset == offset[:, :1]).all()
     assert_distributed(offset[:, 0], scipy.stats.norm(scale=0.2).cdf)
-    matrix, offset = draw(contrast=1.0)
+    matrix, offset = maps(contrast=1.0)
     assert (matrix == np.eye(3) * matrix[:, :1, :1]).all() and (offset == 0).all()
     assert_distributed(np.log2(matrix[:, 0, 0]), scipy.stats.norm(scale=0.5).cdf)
 
 
 def test_luma_flip_mirrors_the_grey_axis_only():
-    matrix, _ = draw(lumaflip=1.0)
+    matrix, _ = maps(lumaflip=1.0)
     onto = matrix @ GREY @ GREY
     np.testing.assert_allclose(abs(onto), 1, atol=1e-6)
     assert abs(np.mean(onto < 0) - 0.5) < 0.04
@@ -56,7 +59,7 @@ def test_luma_flip_mirrors_the_grey_axis_only():
 
 
 def test_hue_turns_about_the_grey_axis():
-    matrix, _ = draw(hue=1.0)
+    matrix, _ = maps(hue=1.0)
     np.testing.assert_allclose(matrix @ GREY, np.tile(GREY, (BATCH, 1)), atol=1e-6)
     np.testing.assert_allclose(
         matrix @ matrix.swapaxes(1, 2), np.tile(np.eye(3), (BATCH, 1, 1)), atol=1e-6
@@ -70,7 +73,7 @@ def test_hue_turns_about_the_grey_axis():
 
 
 def test_saturation_scales_the_distance_from_the_grey_axis():
-    matrix, _ = draw(saturation=1.0)
+    matrix, _ = maps(saturation=1.0)
     np.testing.assert_allclose(matrix @ GREY, np.tile(GREY, (BATCH, 1)), atol=1e-6)
     chroma = np.array([1.0, -3.0, 2.0])
     scale = (matrix @ chroma) / chroma
@@ -82,10 +85,10 @@ def test_order():
     """Alone and one after the other: as all at once."""
     expected, offset = np.eye(3), 0.0
     for name in COLOR:
-        matrix, added = draw(0.6, **{name: 1.0})
+        matrix, added = maps(0.6, **{name: 1.0})
         expected = matrix @ expected
         offset = np.einsum("nij,nj->ni", matrix, np.broadcast_to(offset, (BATCH, 3))) + added
-    matrix, total = draw(0.6, **COLOR)
+    matrix, total = maps(0.6, **COLOR)
     assert relative_error(matrix, expected) <= 1e-5
     assert relative_error(total, offset) <= 1e-5
 
@@ -106,7 +109,7 @@ def test_apply_to_colours_and_to_grey(rng):
 
 
 def test_grey_images_have_no_hue_and_no_saturation():
-    matrix, offset = draw(0.6, 1, brightness=1.0, contrast=1.0, lumaflip=1.0)
-    result = drawn(jax.random.key(3), 0.6, BGC, 1)
+    matrix, offset = maps(0.6, 1, brightness=1.0, contrast=1.0, lumaflip=1.0)
+    result = mapped(numbers(3, 0.6), BGC, 1)
     np.testing.assert_array_equal(result[0], matrix.astype(np.float32))
     np.testing.assert_array_equal(result[1], offset.astype(np.float32))

@@ -7,7 +7,7 @@ import scipy.ndimage
 import scipy.stats
 
 from aa_jax.ops.augmentation import Augmentation
-from aa_jax.ops.augmentation.draws import Draws
+from aa_jax.ops.augmentation.draws import draw
 from aa_jax.ops.augmentation.frequency import apply_gains, octave_gains
 from tests.tolerances import OP, relative_error
 
@@ -15,9 +15,13 @@ POWER = np.array([10, 1, 1, 1]) / 13
 BATCH = 4000
 
 
-@jax.jit(static_argnames="augmentation")
+@jax.jit
+def numbers(seed, probability):
+    return draw(jax.random.key(seed), BATCH, probability)
+
+
 def drawn(probability, augmentation):
-    return octave_gains(Draws(jax.random.key(5), BATCH, probability), augmentation)
+    return jax.jit(octave_gains, static_argnums=1)(numbers(5, probability), augmentation)
 
 
 @pytest.mark.parametrize("band", range(4))

@@ -6,19 +6,24 @@ import pytest
 import scipy.stats
 
 from aa_jax.ops.augmentation import BG, Augmentation
-from aa_jax.ops.augmentation.draws import Draws
+from aa_jax.ops.augmentation.draws import draw
 from aa_jax.ops.augmentation.geometry import inverse_map
 
 BATCH, HEIGHT, WIDTH = 4000, 40, 80
 
 
+@jax.jit
+def numbers(seed, probability):
+    return draw(jax.random.key(seed), BATCH, probability)
+
+
 @jax.jit(static_argnames="augmentation")
-def drawn(key, probability, augmentation):
-    return inverse_map(Draws(key, BATCH, probability), augmentation, HEIGHT, WIDTH)
+def mapped(draws, augmentation):
+    return inverse_map(draws, augmentation, HEIGHT, WIDTH)
 
 
-def draw(probability=0.4, seed=0, **options):
-    linear, offset = drawn(jax.random.key(seed), probability, Augmentation(**options))
+def maps(probability=0.4, seed=0, **options):
+    linear, offset = mapped(numbers(seed, probability), Augmentation(**options))
     return np.asarray(linear, np.float64), np.asarray(offset, np.float64)
 
 
@@ -49,19 +54,19 @@ def assert_distributed(values, distribution):
 )
 def test_share_of_samples(name, share):
     """A flip chosen is one every second time, a quarter turn a turn three times out of four."""
-    assert_share(moved(*draw(**{name: 1.0})), 0.4 * share)
-    assert_share(moved(*draw(**{name: 0.5})), 0.2 * share)
+    assert_share(moved(*maps(**{name: 1.0})), 0.4 * share)
+    assert_share(moved(*maps(**{name: 0.5})), 0.2 * share)
     # Beyond 1 a probability is 1; the multiplier may still bring it below.
-    assert_share(moved(*draw(1.5, **{name: 1.0})), share)
-    assert_share(moved(*draw(1.5, **{name: 0.5})), 0.75 * share)
-    assert not moved(*draw(0.0, **{name: 1.0})).any()
+    assert_share(moved(*maps(1.5, **{name: 1.0})), share)
+    assert_share(moved(*maps(1.5, **{name: 0.5})), 0.75 * share)
+    assert not moved(*maps(0.0, **{name: 1.0})).any()
 
 
 def test_flips_and_quarter_turns():
-    linear, offset = draw(xflip=1.0)
+    linear, offset = maps(xflip=1.0)
     flipped = linear[:, 0, 0] < 0
     assert (linear[flipped] == [[-1, 0], [0, 1]]).all() and (offset == 0).all()
-    linear, offset = draw(1.0, rotate90=1.0)
+    linear, offset = maps(1.0, rotate90=1.0)
     turns = np.array([[[1, 0], [0, 1]], [[0, -1], [1, 0]], [[-1, 0], [0, -1]], [[0, 1], [-1, 0]]])
     which = (linear[:, None] == turns).all((2, 3))
     assert (which.sum(1) == 1).all()
@@ -70,13 +75,13 @@ def test_flips_and_quarter_turns():
 
 
 def test_translations():
-    linear, shift = draw(1.0, xint=1.0)
+    linear, shift = maps(1.0, xint=1.0)
     assert (linear == np.eye(2)).all()
     assert (shift == np.round(shift)).all()
     assert (abs(shift).max(0) == [10, 5]).all()  # an eighth
     assert_share(shift[:, 0] == 0, 1 / 20)  # from -0.5 to 0.5 of -10 to 10
     assert_share(shift[:, 0] == 10, 1 / 40)
-    linear, shift = draw(1.0, xfrac=1.0)
+    linear, shift = maps(1.0, xfrac=1.0)
     assert (linear == np.eye(2)).all()
     assert_distributed(shift[:, 0] / 80, scipy.stats.norm(scale=0.125).cdf)
     assert_distributed(shift[:, 1] / 40, scipy.stats.norm(scale=0.125).cdf)
@@ -84,18 +89,18 @@ def test_translations():
 
 
 def test_scales():
-    linear, _ = draw(1.0, scale=1.0)
+    linear, _ = maps(1.0, scale=1.0)
     assert (linear[:, 0, 0] == linear[:, 1, 1]).all() and (linear[:, 0, 1] == 0).all()
     assert_distributed(np.log2(linear[:, 0, 0]), scipy.stats.norm(scale=0.2).cdf)
-    linear, _ = draw(1.0, aniso=1.0)
+    linear, _ = maps(1.0, aniso=1.0)
     np.testing.assert_allclose(linear[:, 0, 0] * linear[:, 1, 1], 1, rtol=1e-6)
     assert_distributed(np.log2(linear[:, 0, 0]), scipy.stats.norm(scale=0.2).cdf)
-    linear, _ = draw(1.0, scale=1.0, scale_deviation=0.05)
+    linear, _ = maps(1.0, scale=1.0, scale_deviation=0.05)
     assert_distributed(np.log2(linear[:, 0, 0]), scipy.stats.norm(scale=0.05).cdf)
 
 
 def test_rotations():
-    linear, _ = draw(rotate=1.0)
+    linear, _ = maps(rotate=1.0)
     np.testing.assert_allclose(
         linear @ linear.swapaxes(1, 2), np.eye(2)[None].repeat(BATCH, 0), atol=1e-6
     )
@@ -103,7 +108,7 @@ def test_rotations():
     turned = linear[moved(linear, np.zeros((BATCH, 2)))]
     angles = np.arctan2(turned[:, 1, 0], turned[:, 0, 0])
     assert_distributed(angles, scipy.stats.uniform(-np.pi, 2 * np.pi).cdf)
-    linear, _ = draw(rotate=1.0, rotate_limit=0.01)
+    linear, _ = maps(rotate=1.0, rotate_limit=0.01)
     angles = np.arctan2(linear[:, 1, 0], linear[:, 0, 0])
     # Either of the two happens with 1 - sqrt(1 - p), so that both stay out with 1 - p.
     once = 1 - np.sqrt(0.6)
@@ -115,9 +120,9 @@ def test_rotations():
 def test_inverses_are_accumulated_in_order():
     """Against matrices of points that are moved forth, one augmentation after the other."""
     names = ("xflip", "rotate90", "xint", "scale", "rotate", "aniso", "xfrac")
-    alone = {name: draw(0.7, **{name: 1.0}) for name in names if name != "rotate"}
+    alone = {name: maps(0.7, **{name: 1.0}) for name in names if name != "rotate"}
     # The first of two rotations is what remains when the second is the identity.
-    linear, offset = (np.asarray(part, np.float64) for part in drawn(jax.random.key(0), 0.7, BG))
+    linear, offset = (np.asarray(part, np.float64) for part in mapped(numbers(0, 0.7), BG))
     before, after = _rotations()
     points = np.random.default_rng(0).normal(size=(BATCH, 2)) * 10
     forth = points
@@ -134,7 +139,7 @@ def test_inverses_are_accumulated_in_order():
 
 
 def _rotations():
-    draws = Draws(jax.random.key(0), BATCH, 0.7)
+    draws = numbers(0, 0.7)
     matrices = []
     for name in ("rotate before", "rotate after"):
         angle = np.asarray(draws.symmetric(name, np.pi))
@@ -145,8 +150,8 @@ def _rotations():
 
 
 def test_other_augmentations_do_not_disturb():
-    linear, _ = draw(xflip=1.0)
-    both, _ = draw(xflip=1.0, xfrac=1.0)
+    linear, _ = maps(xflip=1.0)
+    both, _ = maps(xflip=1.0, xfrac=1.0)
     np.testing.assert_array_equal(linear, both)
-    other, _ = draw(seed=1, xflip=1.0)
+    other, _ = maps(seed=1, xflip=1.0)
     assert (linear != other).any()

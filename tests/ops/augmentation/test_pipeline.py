@@ -1,14 +1,12 @@
 """The pipeline as a function: identity, derivatives, dtypes, devices, compilations, errors."""
 
-import functools
-
 import jax
 import numpy as np
 import pytest
 from jax import numpy as jnp
 from jax.test_util import check_grads
 
-from aa_jax.ops.augmentation import BGC, BGCFNC, Augmentation, augment
+from aa_jax.ops.augmentation import BGCFNC, Augmentation, augment
 from tests.tolerances import relative_error
 
 KEY = jax.random.key(11)
@@ -22,9 +20,8 @@ def images(rng):
 
 def test_probability_zero_is_the_identity(images):
     """Up to rounding: the resampling filters are orthogonal."""
-    assert relative_error(run(images, KEY, 0.0, BGC), images) <= 1e-6
-    everything = run(images, KEY, 0.0, BGCFNC)
-    assert relative_error(everything, images) <= 2e-6
+    result = run(images, KEY, np.float32(0.0), BGCFNC)
+    assert relative_error(result, images) <= 2e-6
 
 
 def test_nothing_on_returns_the_images(images):
@@ -46,47 +43,56 @@ def test_one_compilation_serves_all_probabilities_and_percentiles(images):
     assert changed[0] == 0 < changed[1] < changed[2]
 
 
-def test_eager_agrees_with_jit(images):
-    options = Augmentation(contrast=1.0, noise=1.0, cutout=1.0)
-    eager = augment(images[:2], KEY, 0.8, options)
-    assert relative_error(eager, run(images[:2], KEY, 0.8, options)) <= 1e-5
-
-
 def test_draws_do_not_depend_on_dtype(images):
-    expected = run(images, KEY, 0.6, BGCFNC)
+    expected = run(images, KEY, np.float32(0.6), BGCFNC)
     with jax.enable_x64(True):
-        double = run(jnp.asarray(images, jnp.float64), KEY, 0.6, BGCFNC)
+        double = run(jnp.asarray(images, jnp.float64), KEY, np.float32(0.6), BGCFNC)
     assert double.dtype == np.float64
     assert relative_error(expected, double) <= 2e-5
-    half = run(jnp.asarray(images, jnp.bfloat16), KEY, 0.6, BGCFNC)
+
+
+def test_half_precision_is_computed_in_single(images):
+    options = Augmentation(contrast=1.0, cutout=1.0)
+    half = run(jnp.asarray(images, jnp.bfloat16), KEY, 0.6, options)
     assert half.dtype == jnp.bfloat16
-    assert relative_error(half.astype(jnp.float32), double) <= 2e-2
+    expected = run(images, KEY, 0.6, options)
+    assert relative_error(half.astype(jnp.float32), expected) <= 1e-2
 
 
-def test_sharding_changes_nothing(images):
-    def penalised(images, key):
-        gradient = jax.grad(lambda x: jnp.sum(jnp.sin(augment(x, key, 0.7, BGCFNC))))(images)
-        return augment(images, key, 0.7, BGCFNC), gradient
+@jax.jit
+def with_gradient(images, cotangent):
+    """Augmented images, and the gradient of their dot product with `cotangent`."""
+    options = Augmentation(rotate=1.0, contrast=1.0, noise=1.0)
+    result, transpose = jax.vjp(lambda x: augment(x, KEY, 0.7, options), images)
+    return result, transpose(cotangent)[0]
 
+
+def test_gradient_is_the_transpose(images, rng):
+    cotangent = rng.normal(size=images.shape).astype(np.float32)
+    result, gradient = with_gradient(images, cotangent)
+    noise, _ = with_gradient(0 * images, cotangent)
+    expected = np.vdot(np.float64(result) - noise, cotangent)
+    np.testing.assert_allclose(np.vdot(images, gradient), expected, rtol=1e-4)
+
+
+def test_sharding_changes_nothing(images, rng):
+    cotangent = rng.normal(size=images.shape).astype(np.float32)
     mesh = jax.make_mesh((4,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
     sharding = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("data"))
-    compiled = jax.jit(penalised).lower(jax.device_put(images, sharding), KEY).compile()
+    shards = [jax.device_put(x, sharding) for x in (images, cotangent)]
+    compiled = with_gradient.lower(*shards).compile()
     assert "all-gather" not in compiled.as_text()
-    sharded = compiled(jax.device_put(images, sharding), KEY)
-    for actual, expected in zip(sharded, jax.jit(penalised)(images, KEY), strict=True):
+    for actual, expected in zip(compiled(*shards), with_gradient(images, cotangent), strict=True):
         assert actual.sharding.is_equivalent_to(sharding, 4)
         assert relative_error(actual, expected) <= 1e-5
 
 
-@pytest.mark.parametrize("augmentation", [BGC, Augmentation(imgfilter=1.0, noise=1.0, cutout=1.0)])
-def test_gradients_of_gradients(rng, augmentation):
+def test_gradients_of_gradients(rng):
     """As R1 asks: the penalty on the gradient through the pipeline, differentiated again."""
-    size = (22, 23) if augmentation.imgfilter else (4, 5)
+    augmentation = Augmentation(rotate=1.0, hue=1.0, cutout=1.0)
     with jax.enable_x64(True):
-        x = jnp.asarray(rng.normal(size=(2, *size, 3)))
-        weight = jnp.asarray(rng.normal(size=x.shape))
+        x, weight = (jnp.asarray(rng.normal(size=(2, 4, 5, 3))) for _ in range(2))
 
-        @jax.jit
         def score(x):
             return jnp.sum(weight * jnp.sin(augment(x, KEY, 0.9, augmentation)))
 
@@ -94,23 +100,7 @@ def test_gradients_of_gradients(rng, augmentation):
         def penalty(x):
             return jnp.sum(jax.grad(score)(x) ** 2)
 
-        check_grads(score, (x,), order=2, modes=("fwd", "rev"), atol=1e-6, rtol=1e-6)
-        check_grads(penalty, (x,), order=1, modes=("rev",), atol=1e-5, rtol=1e-6)
-
-
-def test_gradient_is_the_transpose(images, rng):
-    """Dot products agree, though the gradient of reading at random places writes there."""
-    linear = jax.jit(functools.partial(augment, augmentation=Augmentation(scale=1.0, rotate=1.0)))
-    y, transpose = jax.vjp(lambda x: linear(x, KEY, 0.9), images)
-    cotangent = rng.normal(size=y.shape).astype(np.float32)
-    (back,) = transpose(cotangent)
-    np.testing.assert_allclose(np.vdot(y, cotangent), np.vdot(images, back), rtol=1e-4)
-
-
-def test_grey_images(images):
-    result = run(images[..., :1], KEY, 0.8, BGC)
-    assert result.shape == (8, 23, 26, 1)
-    assert np.isfinite(result).all()
+        check_grads(penalty, (x,), order=1, modes=("rev",), atol=1e-6, rtol=1e-6)
 
 
 def test_any_channels_without_colours(images):
