@@ -6,6 +6,8 @@
 """
 
 import argparse
+import contextlib
+import functools
 import importlib
 import os
 import pathlib
@@ -66,9 +68,10 @@ def main(arguments: list[str]) -> int:
         experiment = importlib.import_module(f"experiments.{config.experiment}.main")
         host_memory.keep_freed_memory()
         members = (options.coordinator, options.num_processes, options.process_id)
-        if options.distributed or members != (None, None, None):
-            distributed.initialize(*members, heartbeat_timeout=options.heartbeat_timeout)
-        print(experiment.run(config, workdir))
+        several = options.distributed or members != (None, None, None)
+        join = functools.partial(distributed.joined, heartbeat_timeout=options.heartbeat_timeout)
+        with join(*members) if several else contextlib.nullcontext():
+            print(experiment.run(config, workdir))
     except ValueError as error:
         if os.environ.get("AA_JAX_TRACEBACK"):
             raise

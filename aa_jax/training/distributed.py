@@ -7,7 +7,11 @@ Under `jax.jit` with these shardings a step is the step on the *global* batch: b
 statistics, losses and gradients do not depend on how many devices share the work.
 """
 
-from collections.abc import Mapping
+import atexit
+import contextlib
+import os
+import sys
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jax
@@ -17,28 +21,57 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 DATA_AXIS = "data"
 
 
-def initialize(
+class LostProcessError(ValueError):
+    """Something that all processes of a run compute together failed."""
+
+
+@contextlib.contextmanager
+def joined(
     coordinator: str | None = None,
     num_processes: int | None = None,
     process_id: int | None = None,
     *,
     heartbeat_timeout: int = 100,
-) -> None:
-    """Joins the processes of a multi-host run; call before any other use of jax.
+) -> Iterator[None]:
+    """Makes this process one of a multi-host run; enter before any other use of jax.
 
     None of the first three is needed under SLURM, Open MPI, Kubernetes or on Cloud TPU, where jax
     finds the others by itself.
+
+    An error inside ends the process without the leave-taking of jax, which waits for the others,
+    while they wait for this one.
 
     Args:
         coordinator: "host:port" of process 0, any free port there.
         num_processes: how many there are.
         process_id: which of them this is, from 0.
-        heartbeat_timeout: seconds of silence after which a process counts as dead; all others
-            are then ended.
+        heartbeat_timeout: seconds of silence after which a process counts as dead; jax then ends
+            all others.
+
+    Raises:
+        LostProcessError: for the error of jax that says so.
     """
     jax.distributed.initialize(
         coordinator, num_processes, process_id, heartbeat_timeout_seconds=heartbeat_timeout
     )
+    try:
+        yield
+    except (Exception, KeyboardInterrupt) as error:
+        atexit.register(_leave)  # the last to register is the first to be called
+        if not isinstance(error, jax.errors.JaxRuntimeError) or "RESOURCE_EXHAUSTED" in str(error):
+            raise
+        raise LostProcessError(
+            f"process {jax.process_index()} of {jax.process_count()}: a computation of all "
+            "processes failed, most likely because another one has ended: its output says why. "
+            "Start all of them again, and they go on from the last checkpoint. "
+            f"({str(error).splitlines()[0]})"
+        ) from error
+
+
+def _leave() -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(1)
 
 
 def data_mesh(devices: list[jax.Device] | None = None) -> Mesh:

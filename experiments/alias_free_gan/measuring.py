@@ -98,42 +98,52 @@ def measure(
 def _measure_images(
     chosen: list[Metric], sampler: Sampler, amounts: Amounts, detectors, reals: Reals
 ) -> dict[str, float]:
-    """One pass over generated images, and one over real images if they are new."""
+    """One pass over generated images, and before it those over real images that are new."""
     kept = {metric.detector: set() for metric in chosen}
     for metric in chosen:
         kept[metric.detector] |= {metric.keeps} - {""}
-    fakes = gather(
+    compared = _real_features(chosen, kept, sampler.mesh, amounts, detectors, reals)
+    generated = gather(
         sampler.batches(amounts.samples, amounts.seed),
         amounts.samples,
         {detectors[name]: wanted for name, wanted in kept.items()},
         sampler.mesh,
     )
-    open_source = functools.cache(reals)
-    found: dict[tuple, Features | None] = {}
     results: dict[str, float] = {}
-    for metric in chosen:
-        detector = detectors[metric.detector]
-        real = None
-        if metric.reals != "none":
-            source = open_source(metric.reals)
-            count = metric.real_count(len(source))
-            key = source.digest, count, metric.detector
-            if key not in found:
-                found[key] = real_features(
-                    source,
-                    count,
-                    detector,
-                    kept[metric.detector] & {"features"},
-                    mesh=sampler.mesh,
-                    batch_size=amounts.batch_size,
-                )
-            real = found[key]
+    for metric, real in zip(chosen, compared, strict=True):
         names = metric.names(amounts.samples)
         numbers = np.zeros(len(names))
         if distributed.is_main_process():
-            numbers = np.array(_compare(metric, real, fakes[detector], amounts.seed))
+            fake = generated[detectors[metric.detector]]
+            numbers = np.array(_compare(metric, real, fake, amounts.seed))
         results |= dict(zip(names, map(float, share(numbers)), strict=True))
     return results
+
+
+def _real_features(
+    chosen: list[Metric], kept: dict[str, set[str]], mesh, amounts: Amounts, detectors, reals: Reals
+) -> list[Features | None]:
+    """For every metric what it compares with: None for none, and outside of the main process."""
+    open_source = functools.cache(reals)
+    known: dict[tuple, Features | None] = {}
+    found: list[Features | None] = []
+    for metric in chosen:
+        if metric.reals == "none":
+            found.append(None)
+            continue
+        source = open_source(metric.reals)
+        key = source.digest, metric.real_count(len(source)), metric.detector
+        if key not in known:
+            known[key] = real_features(
+                source,
+                key[1],
+                detectors[metric.detector],
+                kept[metric.detector] & {"features"},
+                mesh=mesh,
+                batch_size=amounts.batch_size,
+            )
+        found.append(known[key])
+    return found
 
 
 def _compare(metric: Metric, real: Features | None, fake: Features, seed: int) -> tuple[float, ...]:

@@ -71,7 +71,7 @@ def check_names(names: Iterable[str], samples: int, *, best: str = "") -> None:
         names: published names.
         samples: generated images; 50 000 as published.
         best: name of the result that says which checkpoint is best; a minus sign in front of it
-            means the lowest. Empty for none.
+            means the lowest. Empty for none; without names it has no effect.
     """
     names = tuple(names)
     for name in names:
@@ -83,7 +83,7 @@ def check_names(names: Iterable[str], samples: int, *, best: str = "") -> None:
     results = [result for metric in chosen for result in metric.names(samples)]
     results += [name for name in names if name in MOTION]
     wanted = best.removeprefix("-")
-    if wanted and wanted not in results:
+    if names and wanted and wanted not in results:
         raise ValueError(
             f"metrics.best is {best!r}, which is not measured: with metrics.names {names} and "
             f"metrics.samples {samples}, {suggest(wanted, results)}"

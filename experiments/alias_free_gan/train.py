@@ -11,7 +11,7 @@ import pathlib
 import ml_collections
 
 from aa_jax.models import alias_free
-from aa_jax.training import config as configs, distributed, loop, run_folder
+from aa_jax.training import config as configs, distributed, loop, pictures, run_folder
 from aa_jax.training.checkpoint import Checkpoints
 from aa_jax.training.logging import MetricsLogger
 from aa_jax.training.schedules import in_steps
@@ -34,6 +34,7 @@ def run(config: ml_collections.ConfigDict, workdir: str | pathlib.Path):
             or written; the message says what to do.
     """
     workdir = pathlib.Path(workdir)
+    quality.check(config)
 
     # Data: every process loads its share of each global batch.
     mesh = distributed.data_mesh()
@@ -87,4 +88,6 @@ def run(config: ml_collections.ConfigDict, workdir: str | pathlib.Path):
     if distributed.is_main_process() and isinstance(network, alias_free.Generator):
         labels = snapshots.labels(inspection.SAMPLES)
         inspection.write_layers(network, workdir / "equivariance.json", labels=labels)
+        strip = inspection.translation_strip({config.name: network})
+        pictures.save_png(workdir / "pictures" / "translation_strip.png", strip)
     return network

@@ -12,9 +12,12 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
+from aa_jax.models import alias_free
 from scripts.benchmarks.peers_torch_gan import VARIANTS, Discriminator, Generator
 
 __all__ = ["VARIANTS", "Training", "device_for", "load"]
+
+_PLANS = {"t": alias_free.config_t, "r": alias_free.config_r}
 
 
 def device_for(backend: str) -> str | None:
@@ -30,12 +33,11 @@ class Training:
     uint8 images (N, C, H, W).
     """
 
-    def __init__(self, config, plan, weights: Mapping[str, dict], *, variant: str, device: str):
+    def __init__(self, config, weights: Mapping[str, dict], *, variant: str, device: str):
         """Builds the networks of a config, with our weights.
 
         Args:
           config: of `experiments/alias_free_gan`.
-          plan: of the generator.
           weights: nested dicts "generator", "generator_stats" and "discriminator".
           variant: one of `VARIANTS`.
           device: where.
@@ -47,8 +49,9 @@ class Training:
             "clamp": 256.0 if half else None,
         }
         settings = config.generator
+        size = {name: settings[name] for name in ("channel_base", "channel_max")}
         self.generator = Generator(
-            plan,
+            _PLANS[settings.name](config.data.resolution, **size),
             **{name: settings[name] for name in ("z_dim", "w_dim", "mapping_layers")},
             beta=0.5 ** (config.batch_size / 20_000),
             variant=variant,
@@ -110,7 +113,7 @@ class Training:
         metrics = getattr(self, f"train_{phase}")(z, self._channels_first(images))
         if phase != "r1":
             metrics[f"grad_norm_{phase}"] = _gradient_norm(getattr(self, phase))
-        return {name: float(value) for name, value in metrics.items()}
+        return {name: value.item() for name, value in metrics.items()}
 
     def train_generator(self, z, images) -> dict[str, torch.Tensor]:
         """To be believed; then the weight average follows."""
@@ -172,8 +175,10 @@ class Training:
     @staticmethod
     def _step(loss, network, optimizer) -> None:
         loss.backward()
-        for parameter in network.parameters():
-            torch.nan_to_num(parameter.grad, nan=0.0, posinf=1e5, neginf=-1e5, out=parameter.grad)
+        # R1 leaves the last bias without one.
+        grads = [p.grad for p in network.parameters() if p.grad is not None]
+        for grad in grads:
+            torch.nan_to_num(grad, nan=0.0, posinf=1e5, neginf=-1e5, out=grad)
         optimizer.step()
 
 

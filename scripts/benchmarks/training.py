@@ -19,7 +19,6 @@ import jax
 import numpy as np
 
 from aa_jax import data
-from aa_jax.models import alias_free
 from aa_jax.training import distributed
 from experiments.alias_free_gan import program as programs
 from experiments.alias_free_gan.configs import base, published as publications
@@ -31,11 +30,12 @@ PHASES = {"generator": ("generator",), "discriminator": ("discriminator", "finis
 _NUMBERS = {"generator": _GENERATOR, "discriminator": _DISCRIMINATOR, "r1": _R1}
 # Relative, of losses and of gradients, whose summands at the kinks of activations differ.
 TOLERANCE = {"float32": (1e-4, 1e-3), "bfloat16": (3e-2, 1e-1)}
-IMAGES = 1024
 
 
 def settings(name: str, *, resolution: int, batch: int, dtype: str, published: bool):
     """The config: "t" or "r", with the published channels, or few."""
+    if dtype not in TOLERANCE:
+        raise ValueError(f"dtype must be one of {', '.join(TOLERANCE)}, got {dtype!r}")
     if published:
         config = publications.get_config(f"setting=recommended-{resolution}-{name}")
     else:
@@ -59,7 +59,7 @@ class Pictures:
 
     name, label_dim = "noise", 0
 
-    def __init__(self, resolution: int, count: int = IMAGES):
+    def __init__(self, resolution: int, count: int = 1024):
         rng = np.random.default_rng(0)
         self._images = rng.integers(0, 256, (count, resolution, resolution, 3), np.uint8)
 
@@ -90,8 +90,7 @@ class Ours:
             start = time.perf_counter()
             compiled[name] = program.compiled[name].lower(program.abstract, self.batch).compile()
             self.seconds[name] = time.perf_counter() - start
-            temporaries = compiled[name].memory_analysis().temp_size_in_bytes
-            self.megabytes[name] = temporaries / 2**20
+            self.megabytes[name] = compiled[name].memory_analysis().temp_size_in_bytes / 2**20
         self.program = dataclasses.replace(program, compiled=compiled)
         self.state = programs.initial_state(config, program, 0)
 
@@ -145,8 +144,7 @@ def run(
       resolution: side of the images; None: 64, or 256 with the published channels.
       batch: images in a batch; None: 8, or 32 with the published channels.
       dtype: None: float32, or bfloat16 with the published channels.
-      published: the published channels; else 2048 / rate and 64 at most, in R's generator twice
-        as many.
+      published: the published channels; else few, see `settings`.
       rounds: turns of each rival, at least 2.
       json_path: also write what was measured to this file.
 
@@ -184,8 +182,7 @@ def run(
 
 def _loop(ours: Ours, rounds: int, **which) -> dict:
     """Our loop with and without the loader, in turns."""
-    walls = {True: [], False: []}
-    shares = []
+    walls, shares = {True: [], False: []}, []
     for _ in range(rounds):
         for fed in walls:
             seconds, waited = ours.loop(fed=fed, **which)
@@ -203,8 +200,7 @@ def _loop(ours: Ours, rounds: int, **which) -> dict:
 
 def _peak_megabytes() -> float:
     """Of the device if it tells, else of the process, before PyTorch does anything."""
-    statistics_of_device = jax.devices()[0].memory_stats() or {}
-    if peak := statistics_of_device.get("peak_bytes_in_use"):
+    if peak := (jax.devices()[0].memory_stats() or {}).get("peak_bytes_in_use"):
         return peak / 2**20
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
@@ -220,13 +216,8 @@ def _peers(ours: Ours) -> dict:
         return {}
     names = ("generator", "generator_stats", "discriminator")
     weights = {name: jax.tree.map(np.asarray, getattr(ours.state, name)) for name in names}
-    plan = {"t": alias_free.config_t, "r": alias_free.config_r}[ours.config.generator.name](
-        ours.config.data.resolution,
-        channel_base=ours.config.generator.channel_base,
-        channel_max=ours.config.generator.channel_max,
-    )
     peers = {
-        variant: torch_training.Training(ours.config, plan, weights, variant=variant, device=device)
+        variant: torch_training.Training(ours.config, weights, variant=variant, device=device)
         for variant in torch_training.VARIANTS
     }
     for phase in PHASES:

@@ -2,7 +2,7 @@
 
 Command:   python scripts/train.py --workdir runs/afhq --config.data.source=data/afhqv2-512 \
                --config experiments/alias_free_gan/configs/published.py:setting=afhqv2-t
-Data:      python scripts/prepare_data.py --source ... --dest data/afhqv2-512 --resolution 512
+Data:      python scripts/prepare_data.py afhqv2.zip data/afhqv2-512 --resolution 512
 Time:      published seconds per 1000 images on A100 stand in the tables below; 25 000 kimg in all,
            5000 already look reasonable.
 Expected:  FID / EQ-T / EQ-R as published (Karras et al. 2021, tables 3 and 5):

@@ -68,16 +68,18 @@ class TinySource:
 
 
 def _features(weights, images):
-    # Means of 4 x 4 blocks, and one product, lest they be Gaussian.
-    blocks = images.astype(jnp.float32).reshape(len(images), 2, 4, 2, 4, 3)
+    # Means of the four quarters, and one product, lest they be Gaussian.
+    half = images.shape[1] // 2
+    blocks = images.astype(jnp.float32).reshape(len(images), 2, half, 2, half, 3)
     means = blocks.mean((2, 4)).reshape(len(images), WIDTH) * weights
     return means.at[:, 0].multiply(means[:, 1])
 
 
 def features_of(images):
-    """Features of bytes (N, 8, 8, 1 or 3), by NumPy in float64."""
+    """Features of bytes (N, H, H, 1 or 3), by NumPy in float64."""
     images = np.repeat(images, 3, -1) if images.shape[-1] == 1 else images
-    blocks = images.astype(np.float64).reshape(len(images), 2, 4, 2, 4, 3)
+    half = images.shape[1] // 2
+    blocks = images.astype(np.float64).reshape(len(images), 2, half, 2, half, 3)
     means = blocks.mean((2, 4)).reshape(len(images), WIDTH) / 256
     means[:, 0] *= means[:, 1]
     return means

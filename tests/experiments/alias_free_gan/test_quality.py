@@ -8,6 +8,7 @@ from jax import numpy as jnp
 
 from aa_jax import metrics
 from experiments.alias_free_gan import measuring, quality
+from experiments.alias_free_gan.sampler import Sampler
 from tests.experiments.alias_free_gan import quality_fakes as fakes
 
 NAMES = (
@@ -170,6 +171,18 @@ def _images(key, count, source):
     rows = np.asarray(jax.random.randint(jax.random.fold_in(key, 1), (count,), 0, len(source)))
     w = z + 2 * (np.eye(2)[source.labels[rows]] @ fakes.SHIFT)[:, None]
     return (np.round(w * 8) / 16).reshape(-1, fakes.SIDE, fakes.SIDE, 3).astype(np.float32)
+
+
+def test_unreadable_real_images_are_found_before_any_is_generated(measure, monkeypatch):
+    class Unreadable(fakes.TinySource):
+        def __getitem__(self, index):
+            if index == 20:
+                raise ValueError("some/folder/tiny/20.png is damaged")
+            return super().__getitem__(index)
+
+    monkeypatch.setattr(Sampler, "batches", None)
+    with pytest.raises(ValueError, match="20.png is damaged"):
+        measure(Unreadable())
 
 
 def test_images_that_are_not_finite_are_an_error(measure):
