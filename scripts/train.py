@@ -38,7 +38,7 @@ def parse_arguments(arguments: list[str]) -> tuple[argparse.Namespace, list[str]
     several.add_argument("--distributed", action="store_true", help="join the job's processes")
     several.add_argument("--coordinator", metavar="HOST:PORT", help="of process 0, a free port")
     several.add_argument("--num-processes", type=int, metavar="N", help="how many there are")
-    several.add_argument("--process-id", type=int, metavar="I", help="which of them this is, from 0")
+    several.add_argument("--process-id", type=int, metavar="I", help="which of them, from 0")
     several.add_argument(
         "--heartbeat-timeout",
         type=int,
@@ -71,7 +71,9 @@ def main(arguments: list[str]) -> int:
         several = options.distributed or members != (None, None, None)
         join = functools.partial(distributed.joined, heartbeat_timeout=options.heartbeat_timeout)
         with join(*members) if several else contextlib.nullcontext():
-            print(experiment.run(config, workdir))
+            outcome = experiment.run(config, workdir)
+            if distributed.is_main_process():
+                print(outcome)
     except ValueError as error:
         if os.environ.get("AA_JAX_TRACEBACK"):
             raise

@@ -197,8 +197,10 @@ class Checkpoints:
         try:
             return self._manager.restore(step, args=args)
         except Exception as error:  # as in save
+            # The storage layer goes on with pages of settings.
+            reason = (str(error).splitlines() or [repr(error)])[0][:200]
             raise CheckpointError(
-                f"the checkpoint of step {step} in {self.directory} cannot be read ({error}); "
+                f"the checkpoint of step {step} in {self.directory} cannot be read ({reason}); "
                 f"remove {self.directory / str(step)} to go on from an earlier one"
             ) from error
 

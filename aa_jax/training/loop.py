@@ -12,6 +12,10 @@ from aa_jax.training.logging import DivergenceError, MetricsLogger
 from aa_jax.training.state import TrainState
 
 
+class RunFolderError(ValueError):
+    """A file of a run could not be read or written."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Intervals:
     """How often to do what, in steps; the last step does everything.
@@ -66,6 +70,7 @@ def train(
     Raises:
         DivergenceError: loss or gradient is not finite; the last good checkpoint is named.
         CheckpointError: a checkpoint could not be written.
+        RunFolderError: something else could not.
         SystemExit: with code 0, after a checkpoint, when SIGTERM arrived.
     """
     results: Mapping[str, float] = {}
@@ -97,15 +102,25 @@ def train(
                     checkpoints.wait()
                     raise SystemExit(0)
     except DivergenceError as error:
-        checkpoints.wait()
-        good = checkpoints.latest_step
-        where = f"step {good} in {checkpoints.directory}" if good else "none was written yet"
         raise DivergenceError(
-            f"{error}. The last good checkpoint is: {where}. Lower the learning rate, lengthen "
-            "the warm-up, or train in float32 or bfloat16."
+            f"{error}. The last good checkpoint is: {_last_checkpoint(checkpoints)}. Lower the "
+            "learning rate, lengthen the warm-up, or train in float32 or bfloat16. Should it "
+            "diverge again at once, remove that checkpoint to go on from an earlier one."
+        ) from error
+    except OSError as error:
+        raise RunFolderError(
+            f"something could not be read or written: {error}. The last checkpoint is: "
+            f"{_last_checkpoint(checkpoints)}. Start the same command again to go on from there, "
+            "once there is room on the disk."
         ) from error
     checkpoints.wait()
     return state
+
+
+def _last_checkpoint(checkpoints: Checkpoints) -> str:
+    checkpoints.wait()
+    step = checkpoints.latest_step
+    return f"step {step} in {checkpoints.directory}" if step else "none was written yet"
 
 
 def resume(

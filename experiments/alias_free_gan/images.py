@@ -26,6 +26,7 @@ def open_source(config: ml_collections.ConfigDict):
             mirror=settings.mirror,
             max_images=settings.num_images or None,
             seed=config.seed,
+            on_error=settings.on_error,
         )
     found = (*source.resolution, source.channels)
     if found != (settings.resolution, settings.resolution, settings.channels):

@@ -79,8 +79,15 @@ def build(config: ml_collections.ConfigDict, c_dim: int, mesh: Mesh) -> Program:
     whole, batch = distributed.replicated(mesh), distributed.batch_sharding(mesh)
 
     def compiled(phase):
+        def run(state, batch):
+            # Weights are fetched where they are divided. Left to itself the compiler would divide
+            # the maps likewise, by channels, and send those to and fro.
+            weights = dict(generator=state.generator, discriminator=state.discriminator)
+            return phase(state.replace(**jax.lax.with_sharding_constraint(weights, whole)), batch)
+
+        run.__name__ = phase.__name__
         return jax.jit(
-            phase,
+            run,
             donate_argnums=0,
             in_shardings=(shardings, batch),
             out_shardings=(shardings, whole),

@@ -6,6 +6,7 @@ The folder describes itself: `config.json`, `versions.json`, `metrics.jsonl`, `t
 
 import functools
 import json
+import math
 import pathlib
 
 import ml_collections
@@ -58,7 +59,9 @@ def run(config: ml_collections.ConfigDict, workdir: str | pathlib.Path):
         run_folder.describe(config, workdir)
         snapshots.begin(state)
         steps = functools.partial(in_steps, batch_size=config.batch_size)
-        total_steps = steps(config.total_kimg * 1000)
+        # Images count: a run that goes on with another batch size shows as many.
+        left = max(0, round(config.total_kimg * 1000) - int(state.images_seen))
+        total_steps = start + math.ceil(left / config.batch_size)
         with MetricsLogger(
             workdir,
             total_steps=total_steps,

@@ -3,7 +3,8 @@
 Karras et al., "Alias-Free Generative Adversarial Networks" (NeurIPS 2021), written from the paper's
 formulas with PyTorch's own operations: no custom kernels. "published" makes a kernel for every
 sample, inserts zeros and filters densely; "best" scales signals around a shared convolution, and
-filters by transposed and strided convolutions. Parameters bear our names, so that weights go over.
+filters by transposed and strided convolutions, channels last. Parameters bear our names, so that
+weights go over.
 """
 
 import math

@@ -66,8 +66,10 @@ class Training:
             **common,
         )
         self.load(weights)
+        formats = {"published": torch.contiguous_format, "best": torch.channels_last}
+        self._format = formats[variant]
         for network in (self.generator, self.discriminator):
-            network.to(device)
+            network.to(device, memory_format=self._format)
         self.ema = copy.deepcopy(self.generator).requires_grad_(False)
         rates, (first, second) = config.optimizer, config.optimizer.betas
         lazy = config.loss.r1_interval / (config.loss.r1_interval + 1)
@@ -90,20 +92,30 @@ class Training:
         load(self.generator, weights["generator"], weights["generator_stats"])
         load(self.discriminator, weights["discriminator"])
 
-    def runner(self, phase: str, images: np.ndarray) -> Callable[[int], None]:
+    def thread_counts(self) -> list[int]:
+        """Numbers of threads worth trying."""
+        return sorted({1, torch.get_num_threads()}) if self.device == "cpu" else [1]
+
+    def runner(self, phase: str, images: np.ndarray, threads: int) -> Callable[[int], None]:
         """A function of the round's number that runs a phase and waits.
 
         Args:
           phase: "generator", "discriminator" or "r1".
           images: uint8 (N, H, W, C).
+          threads: of PyTorch on the host, while it runs.
         """
         images = self._channels_first(images)
 
         def run(number):
             del number
+            before = torch.get_num_threads()
+            if threads != before:
+                torch.set_num_threads(threads)
             getattr(self, f"train_{phase}")(None, images)
             if self.device == "cuda":
                 torch.cuda.synchronize()
+            if threads != before:
+                torch.set_num_threads(before)
 
         return run
 
@@ -159,7 +171,8 @@ class Training:
         return {"r1_penalty": penalty}
 
     def _channels_first(self, images: np.ndarray) -> torch.Tensor:
-        return torch.tensor(np.ascontiguousarray(images.transpose(0, 3, 1, 2)), device=self.device)
+        tensor = torch.tensor(images, device=self.device).permute(0, 3, 1, 2)
+        return tensor.contiguous(memory_format=self._format)
 
     def _latents(self, z, count: int):
         if z is None:

@@ -1,5 +1,6 @@
 """aa_jax.training.loop: what happens when, and how a run stops."""
 
+import errno
 import functools
 import os
 import signal
@@ -149,6 +150,26 @@ def test_divergence_stops_and_names_the_last_good_checkpoint(program, tmp_path):
     with pytest.raises(DivergenceError, match="none was written yet"):
         intervals = loop.Intervals(log=100, evaluate=100, save=100)
         train(program, tmp_path / "early", batches=Poisoned(), intervals=intervals)
+
+
+def test_without_results_steps_due_and_the_last_are_saved_all_the_same(program, tmp_path):
+    intervals = loop.Intervals(log=4, evaluate=6, save=100)
+    train(program, tmp_path, total_steps=8, evaluate=lambda state: {}, intervals=intervals)
+    saved = sorted(int(path.name) for path in (tmp_path / "checkpoints").iterdir())
+    assert saved == [6, 8]
+    rows = read_metrics(tmp_path / "metrics.jsonl")
+    assert [row["step"] for row in rows] == [4, 8] and all("loss" in row for row in rows)
+
+
+def test_a_file_that_cannot_be_written_is_an_error_that_says_what_is_safe(program, tmp_path):
+    def evaluate(state):
+        if int(state.step) == 12:
+            raise OSError(errno.ENOSPC, "No space left on device", "picture.png")
+        return {}
+
+    with pytest.raises(loop.RunFolderError, match="No space.*picture.png.*is: step 10 in .*again"):
+        train(program, tmp_path, evaluate=evaluate)
+    assert_same(train(program, tmp_path), train(program, tmp_path / "whole"))
 
 
 def test_an_interval_must_be_positive():

@@ -26,6 +26,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     config.data.conditional = False  # whether the networks are told labels
     config.data.mirror = False  # whether the set is doubled by mirror images
     config.data.num_images = 0  # take so many at random; 0 takes all
+    config.data.on_error = "raise"  # at an unreadable picture, or "skip" to take the next one
 
     config.generator = ConfigDict()
     config.generator.name = "t"  # "t", "r" or "stylegan2"

@@ -14,8 +14,8 @@ from ml_collections import ConfigDict
 from aa_jax.training.config import parse_arg
 from experiments.alias_free_gan.configs import base
 
-# The twin interpolates linearly, activates on the maps' own grids, and has no margins. A few more
-# channels make up for what it is cheaper by: the networks have as many weights.
+# The twin interpolates linearly, activates on the maps' own grids, and has no margins. Both
+# have as many weights.
 VARIANTS = ("alias_free", "aliased")
 _ALIASED = {"use_linear_upsampling": True, "lrelu_upsampling": 1, "margin_size": 0}
 
@@ -46,8 +46,8 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     config.loss.r1_gamma = 0.1
     config.ema.half_life_kimg = 2.0
     config.augment.kind = "none"  # patches are drawn anew, they cannot be learnt by heart
-    config.total_kimg = 24.0
-    config.every = ConfigDict({"log_kimg": 0.5, "snapshot_kimg": 6.0, "save_kimg": 3.0})
+    config.total_kimg = 12.0
+    config.every = ConfigDict({"log_kimg": 0.5, "snapshot_kimg": 4.0, "save_kimg": 2.0})
     config.snapshot.grid = (8, 4)
     config.metrics.equivariance_samples = 200
     config.comparison.variants = () if arg.variant else VARIANTS

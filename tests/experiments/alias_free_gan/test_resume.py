@@ -47,23 +47,17 @@ def test_the_run_exercises_everything(uninterrupted):
     assert magnitudes and all(value != 1 for value in magnitudes)
 
 
-def test_killed_twice_it_ends_with_the_same_bits(uninterrupted, tmp_path):
+def test_stopped_three_times_it_ends_with_the_same_bits(uninterrupted, tmp_path):
     seed = int(os.environ.get("AA_JAX_KILL_SEED", "0"))
-    first, second = sorted(random.Random(seed).sample(range(2, STEPS - 1), 2))
+    first, second, third = steps = sorted(random.Random(seed).sample(range(2, STEPS - 1), 3))
     for step in (first, second):
         assert stop(tmp_path, at_step=step, how=signal.SIGKILL) == -signal.SIGKILL
+    assert stop(tmp_path, at_step=third, how=signal.SIGTERM) == 0
+    with Checkpoints(tmp_path / "checkpoints", read_only=True) as checkpoints:
+        # Of where it was, not only the regular one of before.
+        assert checkpoints.latest_step == runs.curve(tmp_path)[-1]["step"] >= third
     runs.run(tiny_config.command(tmp_path), ENVIRONMENT)
-    assert runs.curve(tmp_path) == runs.curve(uninterrupted), (seed, first, second)
+    assert runs.curve(tmp_path) == runs.curve(uninterrupted), (seed, steps)
     jax.tree.map(np.testing.assert_array_equal, final_arrays(tmp_path), final_arrays(uninterrupted))
     for name in ("pictures/fakes_init.png", "pictures/fakes_000000.png", "equivariance.json"):
         assert (tmp_path / name).read_bytes() == (uninterrupted / name).read_bytes()
-
-
-def test_sigterm_saves_leaves_with_code_zero_and_goes_on(uninterrupted, tmp_path):
-    assert stop(tmp_path, at_step=9, how=signal.SIGTERM) == 0
-    with Checkpoints(tmp_path / "checkpoints", read_only=True) as checkpoints:
-        saved = checkpoints.latest_step
-    assert saved == runs.curve(tmp_path)[-1]["step"] >= 9  # not only the regular one of step 8
-    runs.run(tiny_config.command(tmp_path), ENVIRONMENT)
-    assert runs.curve(tmp_path) == runs.curve(uninterrupted)
-    jax.tree.map(np.testing.assert_array_equal, final_arrays(tmp_path), final_arrays(uninterrupted))
