@@ -58,7 +58,8 @@ def translation_strip(
     frames: int = 9,
     slices: int = 64,
     zoom: int = 4,
-    seeds: tuple[int, ...] = (3, 7),
+    count: int = 2,
+    choice: int = 16,
 ) -> np.ndarray:
     """Pictures on the move: for each network and latent a row of frames and a slice through time.
 
@@ -73,7 +74,8 @@ def translation_strip(
         frames: pictures in a row.
         slices: moments in a slice.
         zoom: side of a pixel on the canvas.
-        seeds: of the latents; conditional networks draw their first class.
+        count: latents of each network: those whose pictures have most detail along their rows.
+        choice: among so many, of the first seeds; conditional networks draw their first class.
 
     Returns:
         uint8 (height, width, 3).
@@ -81,7 +83,7 @@ def translation_strip(
     rows = []
     for network in networks.values():
         size = min(network.plan.resolution)
-        for seed in seeds:
+        for seed in _most_detailed(network, count, choice):
             shown = _moving(network, seed, np.linspace(0, pixels, frames) / size)
             film = _moving(network, seed, np.linspace(0, pixels, slices) / size)
             slice_through_time = np.repeat(film[:, size // 2], -(-zoom * size // slices), axis=0)
@@ -92,9 +94,17 @@ def translation_strip(
     return np.concatenate([part for row in rows for part in (row, gap)][:-1])
 
 
+def _most_detailed(network, count: int, choice: int) -> np.ndarray:
+    """Seeds whose pictures differ most from column to column."""
+    classes = 0 if network.c_dim else None
+    images = alias_free.sample(network, range(choice), classes=classes)
+    detail = np.abs(np.diff(images, axis=2)).mean((1, 2, 3))
+    return np.argsort(-detail, kind="stable")[:count]
+
+
 def _moving(network, seed: int, offsets: np.ndarray) -> np.ndarray:
     """(moments, H, W, 3) uint8 of one latent's picture."""
-    z = alias_free.latents_from_seeds([seed], network.z_dim)
+    z = alias_free.latents_from_seeds([int(seed)], network.z_dim)
     ws = alias_free.map_latents(
         network, z, alias_free.one_hot(0 if network.c_dim else None, 1, network.c_dim)
     )

@@ -42,7 +42,9 @@ def test_going_on_from_a_snapshot_takes_all_three_networks():
 def test_a_snapshot_of_another_size_is_refused_before_training():
     config = config_of_the_snapshot()
     config.generator.channel_max = 24
-    with pytest.raises(ValueError, match="generator of init_from .* differs .* channel_max") as error:
+    with pytest.raises(
+        ValueError, match="generator of init_from .* differs .* channel_max"
+    ) as error:
         networks.read(config, 0)
     assert "file (3, 3, 16, 16), config (3, 3, 24, 24)" in str(error.value)
 

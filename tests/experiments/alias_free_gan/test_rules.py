@@ -72,9 +72,7 @@ def test_labels_are_one_hot_and_those_of_fakes_in_another_order():
     assert not np.array_equal(inputs["label"], inputs["real_label"])
     np.testing.assert_array_equal(inputs["label"].sum(0), inputs["real_label"].sum(0))
     vectors = given | {"label": jnp.asarray(np.random.default_rng(0).normal(size=(BATCH, 3)))}
-    np.testing.assert_array_equal(
-        phases._inputs(state, vectors, 0)["real_label"], vectors["label"]
-    )
+    np.testing.assert_array_equal(phases._inputs(state, vectors, 0)["real_label"], vectors["label"])
 
 
 def test_every_phase_and_step_has_latents_of_its_own():

@@ -15,9 +15,9 @@ from aa_jax.training import distributed
 from tests.tolerances import OP, relative_error
 
 NAMES = ("disc_32", "disc_32_cond", "disc_64")
-LOGITS = {"float64": 1e-6, "float32": 1e-4}
-# Stored as float32 (dsoftplus: computed so, too).
-GRADIENT = 1e-5
+LOGITS = {"float64": 1e-9, "float32": 1e-4}
+# Computed in float64, stored as float32; those of the generator's loss were computed in float32.
+GRADIENT, GENERATOR_GRADIENT = 1e-6, 1e-5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Case:
     def image_gradient(self, state, images):
         return jax.grad(lambda images: self.logits(state, images).sum())(images)
 
-    def check_gradients(self, gradients, prefix):
+    def check_gradients(self, gradients, prefix, tolerance):
         """Compares gradients of parameters with the file's, by their published names."""
         variables = by_published_name(nnx.merge(self.graphdef, gradients))
         names = [name for name in self.arrays if name.startswith(f"{prefix}:")]
@@ -46,7 +46,7 @@ class Case:
             actual = np.asarray(variable[...]).transpose()
             if actual.ndim == 4:  # (O, I, W, H) by now
                 actual = actual.transpose(0, 1, 3, 2)
-            assert relative_error(actual, self.arrays[name]) <= GRADIENT, name
+            assert relative_error(actual, self.arrays[name]) <= tolerance, name
 
 
 def by_published_name(model):
@@ -159,8 +159,8 @@ def check_derivatives(arrays):
         (of_penalty, (penalties, dimg)), of_loss = run(case.state, case.images)
         assert relative_error(dimg, arrays["dimg64"].transpose(0, 2, 3, 1)) <= GRADIENT
         assert relative_error(penalties, arrays["r1_penalty64"]) <= GRADIENT
-        case.check_gradients(of_penalty, "dr164")
-        case.check_gradients(of_loss, "dsoftplus")
+        case.check_gradients(of_penalty, "dr164", GRADIENT)
+        case.check_gradients(of_loss, "dsoftplus", GENERATOR_GRADIENT)
 
 
 @pytest.fixture(scope="module")
