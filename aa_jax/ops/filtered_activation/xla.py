@@ -1,7 +1,8 @@
 """The filtered activation in plain XLA: the specification, and the fast path on CPU.
 
-The temporary signal is several times the input. So on CPU a large stage is computed in bands of
-rows, one after another, which share the memory for their temporaries.
+The temporary signal is several times the input. So on CPU a few images are computed at a time, and
+large ones in bands of rows, one after another, which share the memory for their temporaries: they
+stay in cache.
 """
 
 import jax
@@ -31,14 +32,18 @@ def filtered(x: jax.Array, stage: Stage, *, with_codes: bool, on_cpu: bool = Tru
         return _filtered(x, stage, with_codes)
     channels, x = x.shape[3], _whole_vectors(x)
 
-    def part(band: Band, after):
-        def run(x):
-            y, *codes = jax.tree.leaves(_filtered(x, band.stage, with_codes))
-            return [y, *(band.kept_of(code) for code in codes)]
+    def some_images(x):
+        def part(band: Band, after):
+            def run(x):
+                y, *codes = jax.tree.leaves(_filtered(x, band.stage, with_codes))
+                return [y, *(band.kept_of(code) for code in codes)]
 
-        return apart(run, x, after=after)
+            return apart(run, x, after=after)
 
-    y, *codes = (part[..., :channels] for part in _in_bands(part, x, stage, with_codes))
+        return _in_bands(part, x, stage, with_codes)
+
+    whole = _some_at_a_time(some_images, (x,), stage, with_codes)
+    y, *codes = (part[..., :channels] for part in whole)
     return (y, *codes) if with_codes else y
 
 
@@ -48,13 +53,16 @@ def gated(v: jax.Array, codes: jax.Array, stage: Stage, *, on_cpu: bool = True) 
         return _gated(v, codes, stage)
     channels, v, codes = v.shape[3], _whole_vectors(v), _whole_vectors(codes)
 
-    def part(band: Band, after):
-        def run(v, codes):
-            return [_gated(v, band.codes_of(codes), band.stage)]
+    def some_images(v, codes):
+        def part(band: Band, after):
+            def run(v, codes):
+                return [_gated(v, band.codes_of(codes), band.stage)]
 
-        return apart(run, v, codes, after=after)
+            return apart(run, v, codes, after=after)
 
-    (y,) = _in_bands(part, v, stage, True)
+        return _in_bands(part, v, stage, True)
+
+    (y,) = _some_at_a_time(some_images, (v, codes), stage, True)
     return y[..., :channels]
 
 
@@ -63,6 +71,23 @@ def _whole_vectors(x):
     if not missing or x.shape[3] < _VECTOR:
         return x
     return lax.pad(x, np.zeros((), x.dtype), ((0, 0, 0),) * 3 + ((0, missing, 0),))
+
+
+def _some_at_a_time(run, operands, stage: Stage, with_codes: bool) -> list:
+    """The results of `run(*operands)`, in a loop over groups of few images."""
+    images, devices = len(operands[0]), jax.device_count()
+    too_large = _temporaries(operands[0], stage) / _AT_ONCE_BYTES[with_codes]
+    if too_large <= 1 or images % devices:
+        return run(*operands)
+    # Image n is in group n modulo their number: devices that share a batch share every group.
+    shares = images // devices
+    wanted = min(too_large, shares)
+    count = min(d for d in range(1, shares + 1) if shares % d == 0 and d >= wanted)
+    if count == 1:
+        return run(*operands)
+    groups = [jnp.moveaxis(x.reshape(-1, count, *x.shape[1:]), 1, 0) for x in operands]
+    results = lax.map(lambda operands: run(*operands), groups)
+    return [jnp.moveaxis(y, 0, 1).reshape(images, *y.shape[2:]) for y in results]
 
 
 def _in_bands(part, x, stage: Stage, with_codes: bool):

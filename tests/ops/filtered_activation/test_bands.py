@@ -39,7 +39,8 @@ def few_rows(monkeypatch):
         found.append(cut(stage, count))
         return found[-1]
 
-    def activate():
+    def activate(devices=8):
+        monkeypatch.setattr(xla.jax, "device_count", lambda: devices)
         monkeypatch.setattr(xla, "_AT_ONCE_BYTES", {True: 300, False: 600})
         monkeypatch.setattr(xla, "_MOST_BANDS", 3)
         monkeypatch.setattr(xla, "cut", cut_and_note)
@@ -96,7 +97,7 @@ def test_bands_change_nothing_to_second_order(rng, few_rows, name):
     y = jax.eval_shape(lambda x: filtered_activation2d(x, SINC, RANK_TWO, **options), x)
     cotangent = jnp.asarray(rng.normal(size=y.shape), jnp.float32)
     whole = results(x, v, cotangent, options)
-    bands = few_rows()
+    bands = few_rows(devices=1)  # which takes one image after another, too
     banded = results(x, v, cotangent, options)
     assert len(bands) >= 3 and all(len(cut_up) > 1 for cut_up in bands)
     for a, b in zip(banded, whole, strict=True):
@@ -134,6 +135,17 @@ def test_bands_share_their_memory(few_rows):
     assert temporaries() <= 0.6 * whole
 
 
+def test_images_in_groups_are_computed_once(few_rows):
+    """A loop: the program of many images is hardly longer than that of one."""
+
+    def size(images):
+        x = jnp.ones((images, 24, 9, 8))
+        return len(jax.jit(lambda x: gradient(x)).lower(x).as_text().splitlines())
+
+    few_rows(devices=1)
+    assert size(6) < 1.1 * size(1) + 40
+
+
 SPEC = jax.sharding.PartitionSpec("data")
 
 
@@ -160,6 +172,16 @@ def test_bands_of_a_sharded_batch(rng, few_rows, mesh):
     few_rows()
     sharded = jax.jit(gradient)(jax.device_put(x, jax.sharding.NamedSharding(mesh, SPEC)))
     assert relative_error(sharded, whole) <= OP["float32"]
+
+
+def test_groups_of_a_sharded_batch_stay_on_their_devices(rng, few_rows, mesh):
+    x = jnp.asarray(rng.normal(size=(24, 15, 4, 2)), jnp.float32)
+    whole = jax.jit(gradient)(x)
+    few_rows()
+    placed = jax.device_put(x, jax.sharding.NamedSharding(mesh, SPEC))
+    program = jax.jit(gradient).lower(placed).compile()
+    assert "while" in program.as_text() and "all-gather" not in program.as_text()
+    assert relative_error(program(placed), whole) <= OP["float32"]
 
 
 @pytest.mark.parametrize(
