@@ -107,7 +107,8 @@ def test_any_channels_without_colours(images):
     wide = np.concatenate([images, images[..., :2]], -1)
     geometric = Augmentation(xint=1.0)
     result = run(wide, KEY, 0.8, geometric)
-    assert relative_error(result[..., 3:], result[..., :2]) == 0
+    # To rounding: the compiler may add up the channels of a vector's end in another order.
+    assert relative_error(result[..., 3:], result[..., :2]) <= 1e-6
 
 
 @pytest.mark.parametrize(
