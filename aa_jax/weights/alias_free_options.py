@@ -67,8 +67,9 @@ _PLAN = {
     "filter_size": _Range(int, 1, 64),
     "lrelu_upsampling": _Range(int, 1, 16),
     "use_radial_filters": _Range(bool),
-    "use_linear_upsampling": _Range(bool),
 }
+# Of plans that we write; the official constructor does not know it.
+_OWN = {"use_linear_upsampling": _Range(bool)}
 _MAPPING = {
     "mapping_layers": _Range(int, 1, 64),
     "mapping_learning_rate_multiplier": _Range(float, 1e-9, 1e9),
@@ -191,7 +192,8 @@ def generator_from_json(text: str) -> tuple[GeneratorPlan, dict[str, Any]]:
     if type(sides) is not list or len(sides) != 2:
         raise WeightsError(f"resolution must be a list of height and width, got {_shown(sides)}")
     plan["height"], plan["width"] = sides
-    _check("generator", plan, _PLAN | {"height": _RESOLUTION, "width": _RESOLUTION}, plan)
+    sides_of = {"height": _RESOLUTION, "width": _RESOLUTION}
+    _check("generator", plan, _PLAN | _OWN | sides_of, plan)
     resolution = plan.pop("height"), plan.pop("width")
     return _planned(plan | {"resolution": resolution}), options | {"half_dtype": half_dtype}
 

@@ -58,7 +58,8 @@ def test_every_official_keyword_of_a_generator():
         "mapping_kwargs": {"num_layers": 3, "lr_multiplier": 0.1, "w_avg_beta": None},
     }
     plan, options = generator_plan_of(given)
-    assert dict(plan.options) == planned | {"resolution": (256, 256)}
+    ours = {"resolution": (256, 256), "use_linear_upsampling": False}
+    assert dict(plan.options) == planned | ours
     assert options == {
         **{"z_dim": 512, "c_dim": 0, "w_dim": 512, "output_scale": 0.5, "conv_clamp": None},
         **{"magnitude_ema_beta": 0.99, "mapping_layers": 3, "w_avg_beta": None},
