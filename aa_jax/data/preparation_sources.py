@@ -4,6 +4,7 @@ A source lists its pictures in an order that never changes, and hands out functi
 those may run in any thread. Nothing that is wrong with one picture raises before it is read.
 """
 
+import abc
 import functools
 import hashlib
 import os
@@ -53,7 +54,7 @@ class Pictures(Protocol):
         ...
 
 
-class _Listed:
+class _Listed(abc.ABC):
     """A source whose pictures are known by name beforehand."""
 
     class_names: tuple[str, ...] = ()
@@ -67,8 +68,9 @@ class _Listed:
         for index in range(start, len(self.names)):
             yield self.names[index], functools.partial(self.read, index)
 
+    @abc.abstractmethod
     def read(self, index: int) -> tuple[np.ndarray, int | None]:
-        raise NotImplementedError
+        """A picture and its label."""
 
     def read_file(self, name: str) -> bytes | None:
         return None

@@ -1,5 +1,6 @@
 """Where the samples of a prepared data set are: in records, in numbered files, in any folder."""
 
+import abc
 import hashlib
 import json
 import pathlib
@@ -67,7 +68,7 @@ def open_store(root: pathlib.Path) -> Store:
         ) from error
 
 
-class _Described:
+class _Described(abc.ABC):
     """A store with a manifest."""
 
     def __init__(self, root: pathlib.Path, manifest: dict):
@@ -86,8 +87,9 @@ class _Described:
     def __len__(self) -> int:
         return self._count
 
+    @abc.abstractmethod
     def _read_labels(self) -> np.ndarray:
-        raise NotImplementedError
+        """Labels of all pictures; called where there are any."""
 
     def _checked(self, place: str, image: np.ndarray) -> np.ndarray:
         return _of_shape(place, image, (*self.resolution, self.channels))

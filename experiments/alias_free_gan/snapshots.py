@@ -42,10 +42,10 @@ class Snapshots:
             self._labels = images.label_vectors(source, chosen)
 
     def begin(self, state: GanState) -> None:
-        """Writes the real grid and the grid of an untrained generator, unless they are there."""
-        folder = self._folder / "pictures"
-        if not (folder / "fakes_init.png").exists():
-            fakes = self.draw(state)  # all processes take part
+        """Writes the real grid, and that of the untrained generator, at the start of a run."""
+        # Not by what is on the disk: processes that see different disks must decide alike.
+        if int(state.step) == 0:
+            fakes = self.draw(state)
             if distributed.is_main_process():
                 self._save(self._reals(), "reals")
                 self._save(fakes, "fakes_init")
