@@ -5,11 +5,13 @@
     python scripts/benchmark.py generator --config t
     python scripts/benchmark.py training --config r --rounds 3
     JAX_PLATFORMS=cuda python scripts/benchmark.py training --resolution 256 --batch 32 --published
+    python scripts/benchmark.py splat --output results
 
 Rivals take turns: each runs on changing inputs, 50 ms to settle and 50 ms measured, at least once.
 Printed are medians over the rounds, the ratio to ours (median and quartile spread of the rounds'
 own ratios, so that a slow spell of the machine hits both sides), compilation time and memory for
-temporaries. PyTorch is measured where it can be imported; the library does not need it.
+temporaries. PyTorch is measured where it can be imported; the library does not need it. The subject
+splat runs in a process of its own with one BLAS thread, and compares CPU time with SciPy's.
 """
 
 import argparse
@@ -23,7 +25,7 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 SUBJECTS = (
     *("resample", "blur_pool", "adaptive", "resnet50"),
-    *("filtered_activation", "generator", "training"),
+    *("filtered_activation", "generator", "training", "splat"),
 )
 
 
@@ -65,7 +67,15 @@ def main() -> None:
     if not arguments.default_allocator:
         host_memory.keep_freed_memory()
     print(report.machine())
-    own = ("filtered_activation", "generator", "training")
+    own = ("filtered_activation", "generator", "training", "splat")
+    if "splat" in arguments.subjects:  # first: later this process may hold a GPU's memory
+        from scripts.benchmarks import splat
+
+        splat.run(
+            rounds=arguments.rounds,
+            output=arguments.output,
+            keep_freed_memory=not arguments.default_allocator,
+        )
     others = [subject for subject in arguments.subjects if subject not in own]
     if others:
         report.run(

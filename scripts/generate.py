@@ -89,7 +89,8 @@ def _joined(arguments: list[str]) -> list[str]:
 
 def read(options: argparse.Namespace) -> tuple[pathlib.Path, list[list[int]], dict]:
     """The output, the seeds, and the command's own options; nothing slow is imported for it."""
-    from experiments.generate import arguments, writing
+    from aa_jax.training import writing
+    from experiments.generate import arguments
 
     name = options.command
     if name == "mix":

@@ -5,6 +5,7 @@ from aa_jax.nn.antialias import AntiAlias, antialias_option
 from aa_jax.nn.batch_norm import BatchNorm, FrozenBatchNorm
 from aa_jax.nn.blur_pool import BlurPool, MaxBlurPool
 from aa_jax.nn.conv import Conv
+from aa_jax.nn.gaussian_mixture import GaussianMixture
 from aa_jax.nn.linear import Linear
 from aa_jax.nn.polyphase_pool import APSPool, LPSPool, PolyphasePool, PolyphaseUnpool
 from aa_jax.nn.pool import AvgPool, Identity, MaxPool, Pool
@@ -18,6 +19,7 @@ __all__ = [
     "BlurPool",
     "Conv",
     "FrozenBatchNorm",
+    "GaussianMixture",
     "Identity",
     "LPSPool",
     "Linear",

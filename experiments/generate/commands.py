@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 
 from aa_jax.models.alias_free import mix_styles, picture_transform
-from experiments.generate import films, gif, writing
+from aa_jax.training import gif, writing
+from experiments.generate import films
 from experiments.generate.grid import canvas_size, tile
 from experiments.generate.pictures import Painter
 from experiments.generate.progress import with_progress

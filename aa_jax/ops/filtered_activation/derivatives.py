@@ -7,16 +7,16 @@ implementation. A residual is two bits per sample of the temporary grid, whateve
 """
 
 import functools
-from collections.abc import Callable
 
 import jax
 import numpy as np
 from jax.extend.core import Primitive
-from jax.interpreters import ad, batching, mlir
+from jax.interpreters import ad, batching
 
 from aa_jax.ops.filtered_activation import implementations
 from aa_jax.ops.filtered_activation.stage import Stage
 from aa_jax.ops.linear import folding
+from aa_jax.ops.platforms import choose_at_lowering
 
 
 def filtered_activation(x: jax.Array, *, stage: Stage, implementation: str | None) -> jax.Array:
@@ -35,35 +35,11 @@ _filtered.multiple_results = True
 _gated = Primitive("aa_jax_gated_resampling")
 
 
-def _outside_of_jit(primitive: Primitive, run: Callable, static: tuple[str, ...]) -> Callable:
-    def bind(*args, **params):
-        return primitive.bind(*args, **params)
-
-    # There as well, the rules of lowering choose by platform.
-    jitted = jax.jit(bind, static_argnames=static)
-
-    # Pallas' GPU interpreter orders its effects, and a primitive has none to declare.
-    def call(*args, implementation, **params):
-        function = run if implementation in implementations.INTERPRETED else jitted
-        return function(*args, implementation=implementation, **params)
-
-    return call
-
-
 for _primitive, _run, _static in (
     (_filtered, implementations.filtered, ("stage", "with_codes", "implementation")),
     (_gated, implementations.gated, ("stage", "implementation")),
 ):
-    _primitive.def_impl(_outside_of_jit(_primitive, _run, _static))
-    for _platform in ("other", "tpu", "cuda"):
-        mlir.register_lowering(
-            _primitive,
-            mlir.lower_fun(
-                functools.partial(_run, platform=_platform),
-                multiple_results=_primitive.multiple_results,
-            ),
-            platform=None if _platform == "other" else _platform,
-        )
+    choose_at_lowering(_primitive, _run, static=_static, interpreted=implementations.INTERPRETED)
 
 
 @_filtered.def_abstract_eval

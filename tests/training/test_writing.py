@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiments.generate import writing
+from aa_jax.training import writing
 
 FILMS = [".mp4", ".gif"]
 

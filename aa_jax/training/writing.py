@@ -8,10 +8,10 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
+from aa_jax.training.gif import write_gif
+from aa_jax.training.h264 import write_mp4
 from aa_jax.training.pictures import save_png
 from aa_jax.training.whole_file import replacing
-from experiments.generate.gif import write_gif
-from experiments.generate.h264 import write_mp4
 
 FILMS = {".mp4": write_mp4, ".gif": write_gif}
 

@@ -1,0 +1,1 @@
+"""Images from regular and scattered samples: mixtures of Gaussians against Pillow and SciPy."""
