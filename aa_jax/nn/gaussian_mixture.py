@@ -6,9 +6,8 @@ from jax import numpy as jnp
 
 from aa_jax.ops.splat import Rendering, interpolate, splat
 
-_LEAST_WIDTH = (
-    0.2  # pixels: narrower than this, a Gaussian falls between the pixels it is fitted to
-)
+# Pixels: a narrower Gaussian falls between the pixels it is fitted to.
+_LEAST_WIDTH = 0.2
 
 
 class GaussianMixture(nnx.Module):

@@ -15,6 +15,7 @@ import numpy as np
 from scipy import ndimage, spatial
 
 from aa_jax.ops.splat import interpolate
+from experiments.interpolation import separable
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,23 +55,22 @@ def local_spacing(points: np.ndarray, *, neighbours: int = 8) -> np.ndarray:
     return (distances * math.sqrt(math.pi / neighbours)).astype(np.float32)
 
 
-def corrected(points, values, width, *, rounds: int, step: float = 1.0, **options):
-    """Values whose interpolation is nearer to the samples: c <- c + step (y - E[c](points)).
+def corrected(points, values, width, *, rounds: int, **options):
+    """Values whose interpolation is nearer to the samples (`separable.corrected`).
 
     Args:
       points, values, width: as of `interpolate`.
       rounds: how often; 0 returns `values`.
-      step: 1 is the plain correction.
       **options: of `interpolate`, except size and queries.
 
     Returns:
       Array of the shape of `values`.
     """
-    changed = values
-    for _ in range(rounds):
-        estimate = interpolate(points, changed, width, queries=points, **options).image
-        changed = changed + step * (values - estimate)
-    return changed
+
+    def at_samples(changed):
+        return interpolate(points, changed, width, queries=points, **options).image
+
+    return separable.corrected(values, at_samples, rounds=rounds)
 
 
 def steering_covariances(
@@ -141,24 +141,40 @@ def steered(
     return interpolate(points, changed, covariances, size=pilot.shape[:2], **options).image
 
 
-def reconstruct(points: np.ndarray, values: np.ndarray, size: tuple[int, int]):
-    """The image that samples show, by the best of these estimators.
+def pilot(points, values, spacing, size: tuple[int, int], *, capacity: int | None = None):
+    """A first estimate of an image: round Gaussians by the local spacing, values corrected.
+
+    Args:
+      points: (N, 2), in pixels.
+      values: (N, channels).
+      spacing: (N,), of the points.
+      size: (height, width).
+      capacity: as of `interpolate`.
+
+    Returns:
+      (height, width, channels).
+    """
+    width = _PILOT_WIDTH * spacing
+    changed = corrected(points, values, width, rounds=_PILOT_ROUNDS, capacity=capacity)
+    return interpolate(points, changed, width, size=size, capacity=capacity).image
+
+
+def reconstruct(points, values, size: tuple[int, int], *, capacity: int | None = None):
+    """The image that samples show, by the best of these estimators: planes steered by the pilot.
 
     Args:
       points: (N, 2), in pixels, N > 1.
-      values: (N, channels).
-      size: (height, width).
+      values, size, capacity: as of `pilot`.
 
     Returns:
       (height, width, channels).
     """
     spacing = np.maximum(local_spacing(points), _LEAST_SPACING)
-    width = _PILOT_WIDTH * spacing
-    first = corrected(points, values, width, rounds=_PILOT_ROUNDS)
-    pilot = interpolate(points, first, width, size=size).image
-    return steered(points, values, pilot, Steering(), spacing=spacing)
+    first = pilot(points, values, spacing, size, capacity=capacity)
+    return steered(points, values, first, Steering(), spacing=spacing, capacity=capacity)
 
 
+# Like Steering's: tuned once, on 65 536 random samples of one photograph. Width in spacings.
 _PILOT_WIDTH, _PILOT_ROUNDS = 0.6, 2
 _LEAST_SPACING = 0.1  # pixels: samples may coincide
 

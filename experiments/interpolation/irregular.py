@@ -35,13 +35,11 @@ from experiments.interpolation import (  # noqa: E402
 DENSITIES = (0.01, 0.05, 0.1, 0.25, 0.5)
 HEADLINE_SIZE, HEADLINE_POINTS, HEADLINE_SEED = 512, 65_536, 1
 
-# Standard deviations in units of the samples' spacing, and rounds of correction. Tuned once, on
-# the headline's photograph with other positions (seed 0), and then used everywhere.
+# Standard deviations in units of the samples' spacing. Tuned once, as those of `estimators`, on the
+# headline's photograph with other positions (seed 0), and then used everywhere.
 SIGMA = 0.45
 ADAPTIVE_SIGMA = 0.45
 LINEAR_SIGMA = 0.5
-CORRECTED_SIGMA, CORRECTED_ROUNDS = 0.6, 2
-STEERING = estimators.Steering(width=0.65, smoothing=1.25, exponent=1.5, most=8, flat=0.01)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,19 +129,12 @@ def mixtures(points: np.ndarray, size: tuple[int, int]) -> dict[str, Callable]:
         width = LINEAR_SIGMA * estimators.local_spacing(points)
         return render(points, values, width, regression="linear").image
 
-    def corrected(values, spacing=None):
-        width = CORRECTED_SIGMA * (estimators.local_spacing(points) if spacing is None else spacing)
-        values = estimators.corrected(
-            points, values, width, rounds=CORRECTED_ROUNDS, capacity=capacity
-        )
-        return render(points, values, width).image
+    def corrected(values):
+        spacing = estimators.local_spacing(points)
+        return estimators.pilot(points, values, spacing, size, capacity=capacity)
 
     def steered(values):
-        spacing = estimators.local_spacing(points)
-        pilot = corrected(values, spacing)
-        return estimators.steered(
-            points, values, pilot, STEERING, spacing=spacing, capacity=capacity
-        )
+        return estimators.reconstruct(points, values, size, capacity=capacity)
 
     return {
         "mixture, one sigma": constant,

@@ -90,6 +90,10 @@ def _unpacked(arrays: dict[str, np.ndarray], path) -> tuple[GaussianMixture, tup
     size = tuple(int(n) for n in arrays["size"])
     if min(size) < 1 or max(size) > 32768:
         raise ArrayFileError(f"{path}: size must lie from 1 to 32768, got {size}.")
+    if arrays["values"].shape[1] not in (1, 3):
+        raise ArrayFileError(
+            f"{path}: values must be (N, 1) or (N, 3), got {arrays['values'].shape}."
+        )
     finite = all(np.isfinite(array).all() for array in arrays.values())
     if not finite or not number or len(arrays["values"]) != number:
         raise ArrayFileError(f"{path}: values must be finite, one row for each point.")

@@ -13,6 +13,10 @@ from aa_jax.ops.splat.rendering import Rendering, jitted_render, needed_entries,
 PIXEL_FOOTPRINT = 1 / math.sqrt(12)
 """Standard deviation of a pixel's square, in pixels: what `footprint` takes to average over one."""
 
+# Longer lists (some gigabytes) of more than this many per point are not made unasked: Gaussians so
+# wide cost about as much when summed over all points.
+_MOST_ENTRIES, _MOST_PER_POINT = 2**25, 16
+
 _logger = logging.getLogger(__name__)
 _ORDERS = {"constant": 0, "linear": 1}
 
@@ -67,7 +71,8 @@ def interpolate(
       fallback: what stands where no point reaches: "nearest" for the nearest sample (which costs N
         times the number of such positions), or a number. Its gradient is zero.
       capacity: length of the list of points and the cells they reach. None counts them, or under
-        `jit` takes a bound if `width` is a constant there, otherwise 12 N.
+        `jit` takes a bound if `width` is a constant there, otherwise 12 N; at most
+        2^25 or 16 N.
       implementation: None chooses by platform, "xla", or "pallas" for the GPU kernels.
 
     Returns:
@@ -85,7 +90,7 @@ def interpolate(
         raise ValueError(f"regression must be one of {tuple(_ORDERS)}, got {regression!r}.")
     if fallback != "nearest" and not (checks.is_number(fallback) and math.isfinite(fallback)):
         raise ValueError(f"fallback must be 'nearest' or a finite number, got {fallback!r}.")
-    if not ridge >= 0:
+    if not (checks.is_number(ridge) and ridge >= 0):
         raise ValueError(f"ridge must not be negative, got {ridge!r}.")
     return _rendered(
         points,
@@ -164,17 +169,21 @@ def _rendered(points, values, width, queries, *, capacity, size, scale, footprin
         "scale": float(scale),
         "footprint": float(footprint),
     }
-    chosen = capacity or _capacity(points, values, width, queries, **options)
-    chosen = max(chosen, len(points))
+    chosen = capacity
+    if capacity is None:
+        needed = _capacity(points, values, width, queries, **options)
+        most = max(_MOST_ENTRIES, _MOST_PER_POINT * len(points))
+        chosen = max(min(needed, most), len(points))
     # Interpreted kernels can't run under jit.
     run = render if options["implementation"] in INTERPRETED else jitted_render
     rendering = run(points, values, width, queries, capacity=chosen, **options)
-    if capacity is not None and not isinstance(rendering.entries, jax.core.Tracer):
-        if int(rendering.entries) > capacity:
+    may_be_short = capacity is not None or chosen < needed
+    if may_be_short and not isinstance(rendering.entries, jax.core.Tracer):
+        if int(rendering.entries) > chosen:
             _logger.warning(
                 "capacity=%d is less than the %d pairs of points and cells: the image is right, "
-                "but took the time of all points at every position; give more, or None",
-                capacity,
+                "but took the time of all points at every position",
+                chosen,
                 int(rendering.entries),
             )
     return rendering

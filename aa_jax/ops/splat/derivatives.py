@@ -8,6 +8,7 @@ implementation. Bins and shifts are constants: results computed from the sums do
 """
 
 import functools
+from collections.abc import Callable
 
 import jax
 from jax import lax, numpy as jnp
@@ -105,40 +106,42 @@ def _moments_shape(geometry, cotangent, centres, shift, *rest, terms, **_):
     return geometry.update(shape=(len(terms), geometry.shape[1]), weak_type=False)
 
 
-def _sum_of_tangents(out, tangents):
-    if not tangents:
-        return ad.Zero(jax.typeof(out).to_tangent_aval())
-    return functools.reduce(jnp.add, tangents)
+def _derived_sums(run, rule, geometry, tangent, coefficients, terms):
+    return run(geometry, rule.of_coefficients(geometry, tangent, coefficients), terms=rule.targets)
 
 
-def _evaluate_jvp(primals, tangents, *, terms, window, implementation):
-    geometry, coefficients, *rest = primals
-    geometry_dot, coefficients_dot, *_ = tangents
-    run = functools.partial(_evaluate.bind, window=window, implementation=implementation)
-    out = run(geometry, coefficients, *rest, terms=terms)
-    tangents = []
-    if type(geometry_dot) is not ad.Zero:
-        rule = derivative(terms, window)
-        moved = rule.of_coefficients(geometry, geometry_dot, coefficients)
-        tangents.append(run(geometry, moved, *rest, terms=rule.targets))
-    if type(coefficients_dot) is not ad.Zero:
-        tangents.append(run(geometry, coefficients_dot, *rest, terms=terms))
-    return out, _sum_of_tangents(out, tangents)
+def _derived_moments(run, rule, geometry, tangent, cotangent, terms):
+    higher = run(geometry, cotangent, terms=rule.targets)
+    return rule.of_moments(geometry, tangent, higher, len(terms))
 
 
-def _moments_jvp(primals, tangents, *, terms, window, implementation):
-    geometry, cotangent, *rest = primals
-    geometry_dot, cotangent_dot, *_ = tangents
-    run = functools.partial(_moments.bind, window=window, implementation=implementation)
-    out = run(geometry, cotangent, *rest, terms=terms)
-    tangents = []
-    if type(geometry_dot) is not ad.Zero:
-        rule = derivative(terms, window)
-        higher = run(geometry, cotangent, *rest, terms=rule.targets)
-        tangents.append(rule.of_moments(geometry, geometry_dot, higher, len(terms)))
-    if type(cotangent_dot) is not ad.Zero:
-        tangents.append(run(geometry, cotangent_dot, *rest, terms=terms))
-    return out, _sum_of_tangents(out, tangents)
+def _jvp_of(primitive: Primitive, by_geometry: Callable):
+    """The tangent of a primitive that is linear in its second argument."""
+
+    def rule(primals, tangents, *, terms, window, implementation):
+        geometry, linear, *rest = primals
+        geometry_dot, linear_dot, *_ = tangents
+
+        def run(geometry, linear, *, terms):
+            return primitive.bind(
+                *(geometry, linear, *rest),
+                terms=terms,
+                window=window,
+                implementation=implementation,
+            )
+
+        out = run(geometry, linear, terms=terms)
+        summands = []
+        if type(geometry_dot) is not ad.Zero:
+            moved = derivative(terms, window)
+            summands.append(by_geometry(run, moved, geometry, geometry_dot, linear, terms))
+        if type(linear_dot) is not ad.Zero:
+            summands.append(run(geometry, linear_dot, terms=terms))
+        if not summands:
+            return out, ad.Zero(jax.typeof(out).to_tangent_aval())
+        return out, functools.reduce(jnp.add, summands)
+
+    return rule
 
 
 def _transposed(other: Primitive):
@@ -158,8 +161,8 @@ def _peak_jvp(primals, tangents, **static):
 
 
 ad.primitive_jvps[_peak] = _peak_jvp
-ad.primitive_jvps[_evaluate] = _evaluate_jvp
-ad.primitive_jvps[_moments] = _moments_jvp
+ad.primitive_jvps[_evaluate] = _jvp_of(_evaluate, _derived_sums)
+ad.primitive_jvps[_moments] = _jvp_of(_moments, _derived_moments)
 ad.primitive_transposes[_evaluate] = _transposed(_moments)
 ad.primitive_transposes[_moments] = _transposed(_evaluate)
 

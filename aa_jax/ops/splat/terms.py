@@ -95,12 +95,12 @@ def _chosen(rows: Sequence[int], array) -> jax.Array:
     return jnp.matmul(choice, array, precision=lax.Precision.HIGHEST)
 
 
-def derivative(terms: Sequence[Term], window: Window, rows: Sequence[int] = range(6)) -> Derivative:
-    """Derivative of the sum of `terms` along the given rows of a geometry."""
+def derivative(terms: Sequence[Term], window: Window) -> Derivative:
+    """Derivative of the sum of `terms` along every row of a geometry."""
     targets: dict[Term, int] = {}
     parts = []
     for source, term in enumerate(terms):
-        for row in rows:
+        for row in range(6):
             for target, factor, column in _rule(term, row, window):
                 index = targets.setdefault(target, len(targets))
                 parts.append(_Part(row, source, index, factor, column))

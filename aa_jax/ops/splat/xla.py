@@ -70,7 +70,6 @@ def evaluate(
     """
     table = _table(geometry, centres, coefficients)
     channels = 1 + max(channel for *_, channel in terms)
-
     groups = _grouped(terms)
     # Written out, many terms take minutes to compile; as matrix products, some time to run.
     few = len(terms) <= _FEW_TERMS
@@ -117,7 +116,7 @@ def moments(
     signal = jnp.moveaxis(cotangent, 0, -1)  # (blocks, LANES, channels)
     groups = _grouped(terms)
 
-    def some(i, sums):
+    def add_chunks(i, sums):
         chunk = i * _CHUNKS_AT_ONCE + jnp.arange(_CHUNKS_AT_ONCE, dtype=jnp.int32)
         block = jnp.searchsorted(first, chunk, side="right").astype(jnp.int32)
         block = jnp.minimum(block, len(first) - 1)
@@ -141,7 +140,7 @@ def moments(
 
     nothing = jnp.zeros((points + 1, len(terms)), geometry.dtype)
     rounds = -(-number // _CHUNKS_AT_ONCE)
-    return lax.fori_loop(0, rounds, some, nothing)[:points].T
+    return lax.fori_loop(0, rounds, add_chunks, nothing)[:points].T
 
 
 def _grouped(terms: Sequence[Term]) -> dict:

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from aa_jax.ops.splat import interpolate, splat
+from aa_jax.ops.splat import api, interpolate, splat
 from tests.ops.splat import oracle
 from tests.tolerances import relative_error
 
@@ -152,3 +152,15 @@ def test_list_too_short_is_said(rng, caplog):
     assert not caplog.records
     interpolate(*arrays, size=(20, 27), capacity=len(arrays[0]))
     assert f"capacity={len(arrays[0])} is less than" in caplog.text
+
+
+def test_no_list_of_gigabytes_is_made_unasked(rng, x64, monkeypatch, caplog):
+    """Wide Gaussians: the list stays within its bound, the image is right, and it is said."""
+    points, values = rng.uniform(0, 60, (9, 2)), rng.normal(size=(9, 2))
+    enough = interpolate(points, values, 12.0, size=(64, 72))
+    assert enough.entries > 2 * 16 * 9
+    monkeypatch.setattr(api, "_MOST_ENTRIES", 20)
+    assert not caplog.records
+    short = interpolate(points, values, 12.0, size=(64, 72))
+    assert f"capacity={16 * 9} is less than" in caplog.text
+    assert relative_error(short.image, enough.image) < 1e-13
