@@ -6,12 +6,14 @@
     python scripts/benchmark.py training --config r --rounds 3
     JAX_PLATFORMS=cuda python scripts/benchmark.py training --resolution 256 --batch 32 --published
     python scripts/benchmark.py splat --output results
+    python scripts/benchmark.py downsample --output results
 
 Rivals take turns: each runs on changing inputs, 50 ms to settle and 50 ms measured, at least once.
 Printed are medians over the rounds, the ratio to ours (median and quartile spread of the rounds'
 own ratios, so that a slow spell of the machine hits both sides), compilation time and memory for
 temporaries. PyTorch is measured where it can be imported; the library does not need it. The subject
-splat runs in a process of its own with one BLAS thread, and compares CPU time with SciPy's.
+splat runs in a process of its own with one BLAS thread, and compares CPU time with SciPy's; the
+subject downsample in one on one core, and compares CPU time with PyTorch's and OpenCV's.
 """
 
 import argparse
@@ -25,14 +27,14 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 SUBJECTS = (
     *("resample", "blur_pool", "adaptive", "resnet50"),
-    *("filtered_activation", "generator", "training", "splat"),
+    *("filtered_activation", "generator", "training", "splat", "downsample"),
 )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("subjects", nargs="*", default=list(SUBJECTS), metavar="SUBJECT")
-    parser.add_argument("--rounds", type=int, default=9, help="measured rounds (default 9)")
+    parser.add_argument("--rounds", type=int, help="measured rounds (default 9; downsample: 50)")
     parser.add_argument("--json", type=pathlib.Path, help="also write the rows to this file")
     parser.add_argument("--no-xla", action="store_true", help="leave out XLA's grouped convolution")
     parser.add_argument(
@@ -55,6 +57,7 @@ def main() -> None:
     )
     layers.add_argument("--output", type=pathlib.Path, help="folder for table, rows and plot")
     arguments = parser.parse_args()
+    given_rounds, arguments.rounds = arguments.rounds, arguments.rounds or 9
     if arguments.rounds < 2:
         parser.error(f"--rounds must be at least 2, to tell a spread, got {arguments.rounds}")
     unknown = set(arguments.subjects) - set(SUBJECTS)
@@ -67,7 +70,15 @@ def main() -> None:
     if not arguments.default_allocator:
         host_memory.keep_freed_memory()
     print(report.machine())
-    own = ("filtered_activation", "generator", "training", "splat")
+    own = ("filtered_activation", "generator", "training", "splat", "downsample")
+    if "downsample" in arguments.subjects:
+        from scripts.benchmarks import downsample
+
+        downsample.run(
+            rounds=given_rounds or downsample.ROUNDS,
+            output=arguments.output,
+            keep_freed_memory=not arguments.default_allocator,
+        )
     if "splat" in arguments.subjects:  # first: later this process may hold a GPU's memory
         from scripts.benchmarks import splat
 

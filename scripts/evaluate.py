@@ -1,4 +1,4 @@
-"""Evaluates classifiers and generators.
+"""Evaluates classifiers, generators and motion models.
 
     python scripts/evaluate.py consistency --workdir runs/quickstart/blur/seed_0
     python scripts/evaluate.py consistency --workdir runs/quickstart --config.eval.passes=1
@@ -11,6 +11,9 @@
         --metrics fid50k_full,kid50k_full,pr50k3_full
     python scripts/evaluate.py quality --network runs/afhq/networks/generator_025000.safetensors \
         --metrics is50k,ppl2_wend --samples 5000 --output
+    python scripts/evaluate.py motion runs/motion --output motion.json
+    python scripts/evaluate.py motion vox-cpk.pth.tar --films test/ --features vgg19-dcbb9e9d.pth
+    python scripts/evaluate.py motion --real-landmarks a.npz --generated-landmarks b.npz
 
 `consistency` prints accuracy and every consistency of trained classifiers as JSON and keeps them in
 each run's folder; `report` also draws the figures and writes <workdir>/report/report.md.
@@ -18,7 +21,9 @@ each run's folder; `report` also draws the figures and writes <workdir>/report/r
 pictures' spectrum; `ablation` the same of untrained generators with parts of the cure taken away;
 `audit` compares a plain and a blur-pool ResNet layer by layer. `quality` measures a generator's
 pictures: FID, KID, precision and recall against prepared real ones, Inception score and path
-length; the feature networks' weights must have been fetched, an error says from where.
+length; the feature networks' weights must have been fetched, an error says from where. `motion`
+makes films again from their first frames and prints L1 and keypoint errors, AED where VGG-19's
+weights are given, and AKD and missing rate of landmarks that another detector has found.
 """
 
 import argparse
@@ -47,6 +52,7 @@ def parse_arguments(arguments: list[str]) -> tuple[argparse.Namespace, list[str]
         command.add_argument("--workdir", required=True, help="folder of a comparison or of a run")
     _add_equivariance(commands)
     _add_quality(commands)
+    _add_motion(commands)
     audit = commands.add_parser("audit", allow_abbrev=False)
     audit.add_argument("--output", required=True, help="folder to write to")
     audit.add_argument("--crop-size", type=int, default=224, help="pixels seen (default: 224)")
@@ -113,10 +119,24 @@ def _add_quality(commands) -> None:
         "without a folder beside the network")  # fmt: skip
 
 
+def _add_motion(commands) -> None:
+    command = commands.add_parser("motion", allow_abbrev=False)
+    add = command.add_argument
+    add("model", nargs="?", metavar="RUN", help="a run's folder, its model.safetensors, or a "
+        "published checkpoint")  # fmt: skip
+    add("--films", metavar="FOLDER", help="of films (default: those a run keeps for evaluation)")
+    add("--features", metavar="FILE", help="VGG-19's weights, torchvision's, for AED")
+    for which in ("real", "generated"):
+        add(f"--{which}-landmarks", metavar="FILE", help=".npz with landmarks (N, L, 2) in pixels "
+            "and, where some are missing, found (N, L)")  # fmt: skip
+    add("--batch-size", type=int, default=16, help="frames at a time (default: 16)")
+    add("--output", metavar="FILE", help=".json to keep the numbers in")
+
+
 def main(arguments: list[str]) -> int:
     """Returns the exit code; errors a user can correct are one message, not a stack trace."""
     options, rest = parse_arguments(arguments)
-    if options.command == "quality":
+    if options.command in ("quality", "motion"):
         cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "aa_jax"
     else:
         folder = pathlib.Path(options.workdir if "workdir" in options else options.output)
@@ -128,11 +148,11 @@ def main(arguments: list[str]) -> int:
 
     host_memory.keep_freed_memory()
     try:
-        if options.command == "quality":
-            print(_quality(options))
+        if options.command in ("quality", "motion"):
+            print(_quality(options) if options.command == "quality" else _motion(options))
         else:
             print(_classifiers(options, rest) if "workdir" in options else _equivariance(options))
-    except (FileNotFoundError, ValueError) as error:
+    except (OSError, ValueError) as error:
         if os.environ.get("AA_JAX_TRACEBACK"):
             raise
         print(f"error: {error}", file=sys.stderr)
@@ -203,6 +223,19 @@ def _quality(options: argparse.Namespace) -> str:
         folder = pathlib.Path(options.output) if options.output else network.parent
         network_quality.append(folder, network.name, results, amounts, options.data)
     return network_quality.in_lines(results, amounts)
+
+
+def _motion(options: argparse.Namespace) -> str:
+    from experiments.motion import evaluate
+
+    return evaluate.run(
+        options.model,
+        films=options.films,
+        features=options.features,
+        landmarks=(options.real_landmarks, options.generated_landmarks),
+        batch_size=options.batch_size,
+        output=options.output,
+    )
 
 
 if __name__ == "__main__":

@@ -42,8 +42,8 @@ HEAVY = {
     "tensorboardX",
     "tensorflow_datasets",
 }
-# Not dependencies at all: files written by them are read without them.
-FOREIGN = {"tensorflow", "torch", "torchvision"}
+# Not dependencies at all: files written by them are read without them, benchmarks try them.
+FOREIGN = {"cv2", "tensorflow", "torch", "torchvision"}
 
 
 def module_name(path: pathlib.Path) -> str:

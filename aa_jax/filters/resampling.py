@@ -93,10 +93,44 @@ def resize_weights(
         places = np.add.accumulate(np.r_[begin + 0.5 * scale, np.full(out_size - 1, scale)])
         starts = np.clip(places.astype(np.int64), 0, in_size - 1)
         return _read_only(starts, np.ones((out_size, 1)))
-    kernel, half_width = _KERNELS[method]
     stretch = max(scale, 1.0) if antialias else 1.0
+    return _weights_around(begin + (np.arange(out_size) + 0.5) * scale, in_size, method, stretch)
+
+
+@functools.lru_cache(maxsize=128)
+def centered_weights(
+    in_size: int, out_size: int, method: str, *, first: float, step: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """`resize_weights` with the outputs at places of one's own.
+
+    Args:
+      in_size: samples before.
+      out_size: samples after.
+      method: see `resize_weights`; not "nearest".
+      first: centre of output 0, in input samples; sample j itself lies at j (not at j + 1/2).
+      step: distance of the outputs, in input samples; the kernel is stretched by it, if above 1.
+
+    Returns:
+      As `resize_weights`.
+
+    Raises:
+      ValueError: as `resize_weights`, or if an output lies beyond the samples.
+    """
+    _check(in_size, out_size, method, None)
+    if method == "nearest":
+        raise ValueError("method must have a kernel to centre, got 'nearest'.")
+    centers = first + 0.5 + np.arange(out_size) * float(step)
+    if not (step > 0 and 0 <= centers[0] and centers[-1] <= in_size):
+        raise ValueError(
+            f"first and step must place {out_size} outputs within an axis of {in_size} samples, "
+            f"got first={first!r}, step={step!r}."
+        )
+    return _weights_around(centers, in_size, method, max(step, 1.0))
+
+
+def _weights_around(centers: np.ndarray, in_size: int, method: str, stretch: float):
+    kernel, half_width = _KERNELS[method]
     support = half_width * stretch
-    centers = begin + (np.arange(out_size) + 0.5) * scale
     starts = np.maximum((centers - support + 0.5).astype(np.int64), 0)
     stops = np.minimum((centers + support + 0.5).astype(np.int64), in_size)
     # A kernel may fall between two samples, if it is narrower than their distance.
@@ -133,7 +167,21 @@ def resize_matrix(
       ValueError: as `resize_weights`.
     """
     starts, taps = resize_weights(in_size, out_size, method, antialias=antialias, box=box)
-    width = taps.shape[1]
+    return weights_matrix(starts, taps, in_size)
+
+
+def weights_matrix(starts: np.ndarray, taps: np.ndarray, in_size: int) -> np.ndarray:
+    """Spells weights out as a matrix.
+
+    Args:
+      starts: (out_size,), the first sample of each row.
+      taps: (out_size, width); what lies beyond the axis must be zero.
+      in_size: samples of the axis.
+
+    Returns:
+      float64 (out_size, in_size).
+    """
+    out_size, width = taps.shape
     matrix = np.zeros((out_size, in_size + width))  # shorter rows have zeros beyond the axis
     matrix[np.arange(out_size)[:, None], starts[:, None] + np.arange(width)] = taps
     return matrix[:, :in_size]

@@ -13,72 +13,23 @@ import numpy as np
 from flax import nnx
 from jax import Array, numpy as jnp
 
-from aa_jax.models.images import check_images
 from aa_jax.models.inception.preprocessing import check_dialect, resize_as
-from aa_jax.models.inception.units import FeatureConv, precise
+from aa_jax.models.inception.units import precise
 from aa_jax.models.vgg import flatten_channels_first
+from aa_jax.models.vgg_maps import IMAGENET, VGG16_STAGES, VGGMaps, check_size, normalised
 from aa_jax.nn import Linear
 from aa_jax.nn.initializers import normal
 from aa_jax.ops.average import adaptive_avg_pool
 from aa_jax.ops.pool import max_pool
 
-# Channels of the convolutions, stage by stage; a maximum of 2 x 2 samples is between stages.
-_STAGES = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
 _DENSE = 4096
 _SIDE = 224
 
-# Mean and deviation of ImageNet's pixels on [0, 1].
-_IMAGENET = (np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225]))
-# The same to three digits on [-1, 1], which is what LPIPS's weights were learnt with.
+# Mean and deviation of ImageNet's pixels, to three digits on [-1, 1], which is what LPIPS's weights
+# were learnt with.
 _LPIPS = (np.array([-0.030, -0.088, -0.188]), np.array([0.458, 0.448, 0.450]))
 # Added to the length of a vector before dividing by it.
 _LPIPS_EPSILON = 1e-10
-
-
-class VGG16Maps(nnx.Module):
-    """The convolutions of VGG-16.
-
-    Attributes:
-      stages: lists of `FeatureConv`.
-      widths: channels of the five maps.
-    """
-
-    def __init__(self, *, width_divisor: int = 1, param_dtype=jnp.float32, rngs: nnx.Rngs):
-        """Draws the weights.
-
-        Args:
-          width_divisor: what all widths are divided by, 1 to 64; for tests.
-          param_dtype: dtype of weights and computation.
-          rngs: random streams; "params" is used.
-
-        Raises:
-          ValueError: `width_divisor` is out of range.
-        """
-        if not 1 <= width_divisor <= 64:
-            raise ValueError(f"width_divisor must be from 1 to 64, got {width_divisor}")
-        options = dict(padding=(1, 1), param_dtype=param_dtype, rngs=rngs)
-        stages = [[width // width_divisor for width in stage] for stage in _STAGES]
-        self.widths = tuple(stage[-1] for stage in stages)
-        inputs, layers = 3, []
-        for stage in stages:
-            pairs = zip([inputs, *stage], stage, strict=False)
-            layers.append(nnx.List([FeatureConv(a, b, (3, 3), **options) for a, b in pairs]))
-            inputs = stage[-1]
-        self.stages = nnx.List(layers)
-
-    def __call__(self, x: Array) -> list[Array]:
-        """The map before each pool, behind its ReLU (relu1_2, 2_2, 3_3, 4_3, 5_3), full size first.
-
-        Args:
-          x: normalised images (N, H, W, 3), at least 16 x 16.
-        """
-        maps = []
-        for stage in self.stages:
-            y = max_pool(maps[-1], window=2, stride=2) if maps else x
-            for layer in stage:
-                y = layer(y)
-            maps.append(y)
-        return maps
 
 
 class VGG16Features(nnx.Module):
@@ -108,7 +59,8 @@ class VGG16Features(nnx.Module):
           ValueError: `width_divisor` is out of range.
         """
         self.precision = precision
-        self.maps = VGG16Maps(width_divisor=width_divisor, param_dtype=param_dtype, rngs=rngs)
+        options = dict(width_divisor=width_divisor, param_dtype=param_dtype, rngs=rngs)
+        self.maps = VGGMaps(VGG16_STAGES, **options)
         width = _DENSE // width_divisor
         start = dict(kernel_init=normal(0.01), bias_init=nnx.initializers.zeros)
         start |= dict(param_dtype=param_dtype, rngs=rngs)
@@ -124,7 +76,7 @@ class VGG16Features(nnx.Module):
         Raises:
           ValueError: `x` does not hold images, or too small ones.
         """
-        _check_size(x, 32)
+        check_size(x, 32)
         with precise(self.precision):
             y = self.maps(x.astype(self.dense[0].kernel.dtype))[-1]
             y = adaptive_avg_pool(max_pool(y, window=2, stride=2), size=7)
@@ -158,7 +110,8 @@ class LPIPS(nnx.Module):
         Arguments and errors as of `VGG16Features`.
         """
         self.precision = precision
-        self.maps = VGG16Maps(width_divisor=width_divisor, param_dtype=param_dtype, rngs=rngs)
+        options = dict(width_divisor=width_divisor, param_dtype=param_dtype, rngs=rngs)
+        self.maps = VGGMaps(VGG16_STAGES, **options)
         ones = [nnx.Param(jnp.ones((width,), param_dtype)) for width in self.maps.widths]
         self.weights = nnx.List(ones)
 
@@ -171,11 +124,11 @@ class LPIPS(nnx.Module):
         Raises:
           ValueError: `images` does not hold images, or too small ones.
         """
-        _check_size(images, 16)
+        check_size(images)
         x = jnp.asarray(images, self.weights[0].dtype) / 127.5 - 1
         parts = []
         with precise(self.precision):
-            for y, weight in zip(self.maps(_normalise(x, _LPIPS)), self.weights, strict=True):
+            for y, weight in zip(self.maps(normalised(x, _LPIPS)), self.weights, strict=True):
                 length = jnp.sqrt(jnp.sum(jnp.square(y), -1, keepdims=True))
                 share = jnp.sqrt(weight[...] / (y.shape[1] * y.shape[2]))
                 parts.append((y / (length + _LPIPS_EPSILON) * share).reshape(y.shape[0], -1))
@@ -197,7 +150,7 @@ def vgg16_input(images: Array, *, dialect: str) -> Array:
     Raises:
       ValueError: there is no such dialect, or `images` are no 8-bit images.
     """
-    return _normalise(resize_as(images, size=_SIDE, dialect=dialect) / 255, _IMAGENET)
+    return normalised(resize_as(images, size=_SIDE, dialect=dialect) / 255, IMAGENET)
 
 
 def vgg16_extractor(network: VGG16Features, *, dialect: str) -> Callable[[Array], Array]:
@@ -235,14 +188,3 @@ def _compiled(network: nnx.Module, prepare: Callable) -> Callable[[Array], Array
         return nnx.merge(graph, state)(prepare(images))
 
     return lambda images: run(state, images)
-
-
-def _normalise(x: Array, statistics: tuple[np.ndarray, np.ndarray]) -> Array:
-    mean, deviation = (numbers.astype(x.dtype) for numbers in statistics)
-    return (x - mean) / deviation
-
-
-def _check_size(x: Array, side: int) -> None:
-    check_images(x)
-    if min(x.shape[1:3]) < side:
-        raise ValueError(f"images must be at least {side} x {side} pixels, got shape {x.shape}")

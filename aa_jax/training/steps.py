@@ -9,6 +9,7 @@ computes in bfloat16 from float32 parameters, and losses are always taken in flo
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import optax
@@ -146,19 +147,26 @@ def make_train_step(
     return step
 
 
-def compile_step(step: Callable, mesh: Mesh) -> Callable:
+def compile_step(step: Callable, mesh: Mesh, *, constants: Any = None) -> Callable:
     """Compiles a step for data parallelism over a mesh.
 
     The state is replicated and donated: its buffers are reused for the result, so the state
     passed in must not be used again. The batch is divided over the devices.
+
+    Args:
+        step: (state, batch) -> (state, metrics), or with `constants` (state, batch, constants).
+        mesh: of the devices.
+        constants: arrays that every step needs and none changes, such as the weights of a loss's
+            feature network: arguments of the compiled program, which would else hold a copy.
     """
     whole = distributed.replicated(mesh)
-    return jax.jit(
-        step,
-        donate_argnums=0,
-        in_shardings=(whole, distributed.batch_sharding(mesh)),
-        out_shardings=(whole, whole),
+    inputs = (whole, distributed.batch_sharding(mesh))
+    if constants is None:
+        return jax.jit(step, donate_argnums=0, in_shardings=inputs, out_shardings=(whole, whole))
+    compiled = jax.jit(
+        step, donate_argnums=0, in_shardings=(*inputs, whole), out_shardings=(whole, whole)
     )
+    return lambda state, batch: compiled(state, batch, constants)
 
 
 def _check_options(accumulation_steps: int, accumulation: str, ema_decay: float | None) -> None:

@@ -6,7 +6,12 @@ from aa_jax.weights.convert import Conversion, convert
 from aa_jax.weights.convert_alias_free import NetworkConversion, convert_network_pickle
 from aa_jax.weights.errors import UnsafePickleError, WeightsError
 from aa_jax.weights.feature_files import FEATURE_FILES, FeatureFile, feature_file
-from aa_jax.weights.feature_networks import load_inception, load_lpips, load_vgg16
+from aa_jax.weights.feature_networks import (
+    load_inception,
+    load_lpips,
+    load_vgg16,
+    load_vgg19,
+)
 from aa_jax.weights.load import Report, export, export_torch, load_into
 from aa_jax.weights.network_pickle import NetworkPickle, PickledNetwork, read_network_pickle
 from aa_jax.weights.safetensors_file import write_safetensors
@@ -33,6 +38,7 @@ __all__ = [
     "load_into",
     "load_lpips",
     "load_vgg16",
+    "load_vgg19",
     "read_checkpoint",
     "read_checkpoint_with_report",
     "read_network_pickle",

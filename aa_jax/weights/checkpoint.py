@@ -2,7 +2,7 @@
 
 import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -78,7 +78,58 @@ def read_checkpoint_with_report(path: str | os.PathLike) -> Checkpoint:
             format = _recognise(file)
             if format == "safetensors":
                 return _checkpoint(read_safetensors(path), {}, format)
-            return _from_torch((open_zip if format == "torch-zip" else open_legacy)(file))
+            opened = (open_zip if format == "torch-zip" else open_legacy)(file)
+            return _tensors_of(opened, opened.root)
+    except WeightsError as error:
+        raise type(error)(f"{os.fspath(path)}: {error}") from error
+
+
+@dataclasses.dataclass(frozen=True)
+class CheckpointParts:
+    """What a file with several networks holds.
+
+    Attributes:
+        parts: arrays by name, of each network that was asked for and is there.
+        ignored: what else the file has, by its path, with its type.
+    """
+
+    parts: dict[str, dict[str, np.ndarray]]
+    ignored: dict[str, str]
+
+
+def read_checkpoint_parts(path: str | os.PathLike, names: Sequence[str]) -> CheckpointParts:
+    """Reads some of the state dictionaries of a PyTorch file that holds several.
+
+    Args:
+        path: a file of ``torch.save``, zip or legacy.
+        names: the keys of its outermost dictionary to read; the rest is not even decoded.
+
+    Returns:
+        The arrays; a ``module.`` that every name of a part begins with is removed.
+
+    Raises:
+        UnsafePickleError, WeightsError, OSError: as ``read_checkpoint``.
+    """
+    try:
+        with open(path, "rb") as file:
+            format = _recognise(file)
+            if format == "safetensors":
+                raise WeightsError("a safetensors file; expected one of torch.save, with parts")
+            opened = (open_zip if format == "torch-zip" else open_legacy)(file)
+            if type(opened.root) is not dict:
+                raise WeightsError(
+                    f"the checkpoint holds a {_kind(opened.root)}; expected a dictionary with "
+                    f"some of {', '.join(names)}"
+                )
+            parts, ignored = {}, {}
+            for name, value in opened.root.items():
+                if isinstance(name, str) and name in names and type(value) is dict:
+                    part = _tensors_of(opened, value)
+                    parts[name] = part.tensors
+                    ignored |= {f"{name}.{inner}": kind for inner, kind in part.ignored.items()}
+                else:
+                    ignored[_shown(name)] = _kind(value)
+            return CheckpointParts(parts, ignored)
     except WeightsError as error:
         raise type(error)(f"{os.fspath(path)}: {error}") from error
 
@@ -107,9 +158,10 @@ def _recognise(file: BinaryIO) -> str:
     )
 
 
-def _from_torch(opened: TorchFile) -> Checkpoint:
+def _tensors_of(opened: TorchFile, root: Any) -> Checkpoint:
+    """Reads the dictionary of tensors in `root`, which is what was saved or a part of it."""
     ignored: dict[str, str] = {}
-    entries, path = _unwrap(opened.root, ignored)
+    entries, path = _unwrap(root, ignored)
     tensors = {}
     for name, value in entries.items():
         if isinstance(name, str) and isinstance(value, TensorRecord):

@@ -41,6 +41,9 @@ FEATURE_FILES = {
     "vgg16": FeatureFile(
         "vgg16-397923af", "https://download.pytorch.org/models/vgg16-397923af.pth", "397923af"
     ),
+    "vgg19": FeatureFile(
+        "vgg19-dcbb9e9d", "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth", "dcbb9e9d"
+    ),
     "lpips": FeatureFile(
         "lpips-v0.1-vgg",
         "https://raw.githubusercontent.com/richzhang/PerceptualSimilarity/master/lpips/weights/"
@@ -54,7 +57,7 @@ def feature_file(name: str, path: str | os.PathLike | None = None) -> pathlib.Pa
     """Finds a file of weights on this machine; never downloads.
 
     Args:
-      name: "inception", "vgg16" or "lpips".
+      name: "inception", "vgg16", "vgg19" or "lpips".
       path: the file, if it is known; None: it is looked for, as .pth, .pt or .safetensors, in the
         folder that the environment variable AA_JAX_WEIGHTS names, else in
         ~/.cache/aa_jax/weights.

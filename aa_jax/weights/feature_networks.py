@@ -14,7 +14,9 @@ from jax import numpy as jnp
 
 from aa_jax.models.inception import InceptionV3Features, inception_layers
 from aa_jax.models.inception.units import FeatureConv
-from aa_jax.models.perceptual import LPIPS, VGG16Features, VGG16Maps
+from aa_jax.models.perceptual import LPIPS, VGG16Features
+from aa_jax.models.vgg19 import VGG19Features
+from aa_jax.models.vgg_maps import VGGMaps
 from aa_jax.nn import Linear
 from aa_jax.weights.checkpoint import read_checkpoint
 from aa_jax.weights.errors import WeightsError
@@ -24,6 +26,8 @@ from aa_jax.weights.feature_files import FEATURE_FILES, feature_file
 _EPSILON = 1e-3
 # Counts batches in PyTorch's batch norm; nothing here needs it.
 _COUNTER = "num_batches_tracked"
+# Of VGG-19, what perceptual losses do not need.
+_BEHIND_RELU5_1 = ("features.30.", "features.32.", "features.34.", "classifier.")
 
 
 def load_inception(
@@ -83,10 +87,38 @@ def load_vgg16(
     """
     options = dict(width_divisor=width_divisor, precision=precision, param_dtype=param_dtype)
     network = _abstract(VGG16Features, options)
-    with _Source("vgg16", path, ignored="classifier.6.") as source:
-        _vgg16_maps(source, network.maps)
+    with _Source("vgg16", path, ignored=("classifier.6.",)) as source:
+        _vgg_maps(source, network.maps)
         for index, layer in enumerate(network.dense):
             source.linear(f"classifier.{3 * index}", layer)
+    return network
+
+
+def load_vgg19(
+    path: str | os.PathLike | None = None,
+    *,
+    width_divisor: int = 1,
+    precision: str = "default",
+    param_dtype: jnp.dtype = jnp.float32,
+) -> VGG19Features:
+    """Loads VGG-19 for perceptual losses; what lies behind relu5_1 is left out.
+
+    Args:
+      path: a file in torchvision's layout; None: see `feature_file`.
+      width_divisor: as `VGG19Features` takes it.
+      precision: as `VGG19Features` takes it.
+      param_dtype: dtype of weights and computation.
+
+    Raises:
+      FileNotFoundError, UnsafePickleError, WeightsError: as `load_inception`.
+
+    Example:
+      >>> features, weights = frozen(load_vgg19("vgg19-dcbb9e9d.pth"))
+    """
+    options = dict(width_divisor=width_divisor, precision=precision, param_dtype=param_dtype)
+    network = _abstract(VGG19Features, options)
+    with _Source("vgg19", path, ignored=_BEHIND_RELU5_1) as source:
+        _vgg_maps(source, network.maps)
     return network
 
 
@@ -114,20 +146,20 @@ def load_lpips(
     """
     options = dict(width_divisor=width_divisor, precision=precision, param_dtype=param_dtype)
     network = _abstract(LPIPS, options)
-    with _Source("vgg16", vgg_path, ignored="classifier.") as source:
-        _vgg16_maps(source, network.maps)
+    with _Source("vgg16", vgg_path, ignored=("classifier.",)) as source:
+        _vgg_maps(source, network.maps)
     with _Source("lpips", linear_path) as source:
         for index, weight in enumerate(network.weights):
             source.channel_weight(f"lin{index}.model.1.weight", weight)
     return network
 
 
-def _vgg16_maps(source: "_Source", maps: VGG16Maps) -> None:
-    for position, layer in _vgg16_positions(maps):
+def _vgg_maps(source: "_Source", maps: VGGMaps) -> None:
+    for position, layer in _vgg_positions(maps):
         source.conv(f"features.{position}", layer)
 
 
-def _vgg16_positions(maps: VGG16Maps) -> Iterator[tuple[int, FeatureConv]]:
+def _vgg_positions(maps: VGGMaps) -> Iterator[tuple[int, FeatureConv]]:
     """Convolutions with their places in torchvision's sequence of layers, ReLUs and pools."""
     position = 0
     for stage in maps.stages:
@@ -145,7 +177,7 @@ def _abstract(kind: Callable[..., nnx.Module], options: Mapping[str, Any]) -> An
 class _Source:
     """A file whose tensors go into a network; on leaving, all that did not fit is one error."""
 
-    def __init__(self, name: str, path: str | os.PathLike | None, *, ignored: str | None = None):
+    def __init__(self, name: str, path: str | os.PathLike | None, *, ignored: tuple[str, ...] = ()):
         self.file = FEATURE_FILES[name]
         self.path = feature_file(name, path)
         self.ignored = ignored
@@ -159,8 +191,7 @@ class _Source:
         self.left = {
             name: array
             for name, array in tensors.items()
-            if name.rpartition(".")[2] != _COUNTER
-            and not (self.ignored and name.startswith(self.ignored))
+            if name.rpartition(".")[2] != _COUNTER and not name.startswith(self.ignored)
         }
         return self
 

@@ -10,10 +10,10 @@ import numpy as np
 
 from aa_jax.models.alias_free import mix_styles, picture_transform
 from aa_jax.training import gif, writing
+from aa_jax.training.progress import with_progress
 from experiments.generate import films
 from experiments.generate.grid import canvas_size, tile
 from experiments.generate.pictures import Painter
-from experiments.generate.progress import with_progress
 
 
 def images(

@@ -23,13 +23,14 @@ import numpy as np  # noqa: E402
 from jax import numpy as jnp  # noqa: E402
 from scipy import spatial  # noqa: E402
 
+from aa_jax.data import flat_folder  # noqa: E402
 from aa_jax.ops import image_quality  # noqa: E402
 from aa_jax.ops.splat import interpolate  # noqa: E402
 from experiments.interpolation import (  # noqa: E402
     estimators,
-    images as photographs,
     irregular_report as report,
     peers_scipy,
+    sampling,
 )
 
 DENSITIES = (0.01, 0.05, 0.1, 0.25, 0.5)
@@ -106,7 +107,7 @@ LAYOUTS = {"random": random_points, "jittered": jittered_points, "blue noise": b
 
 def colours(image: np.ndarray, points: np.ndarray, reading: str) -> np.ndarray:
     """What a photograph shows at points: read "bilinear" between pixels, or from the "nearest"."""
-    return photographs.sample_bilinear(image, points if reading == "bilinear" else np.rint(points))
+    return sampling.sample_bilinear(image, points if reading == "bilinear" else np.rint(points))
 
 
 def mixtures(points: np.ndarray, size: tuple[int, int]) -> dict[str, Callable]:
@@ -282,7 +283,7 @@ def run(arguments: argparse.Namespace) -> str:
     """
     if not all(0 < density <= 1 for density in arguments.densities):
         raise ValueError(f"densities must be in (0, 1], got {arguments.densities}.")
-    images = photographs.read_folder(
+    images = flat_folder.read_crops(
         arguments.images, crop_size=arguments.crop_size, count=arguments.count
     )
     pathlib.Path(arguments.output).mkdir(parents=True, exist_ok=True)
@@ -310,7 +311,7 @@ def astronaut() -> np.ndarray:
     """The headline's photograph, from scikit-image: float32 (512, 512, 3) in [0, 1]."""
     from skimage import data
 
-    return photographs.centre_crop(data.astronaut(), HEADLINE_SIZE, "the astronaut")
+    return flat_folder.centre_crop(data.astronaut(), HEADLINE_SIZE, "the astronaut")
 
 
 def main() -> None:

@@ -6,9 +6,9 @@ import zipfile
 import numpy as np
 from jax import numpy as jnp
 
+from aa_jax.data.array_file import ArrayFileError, read_arrays
 from aa_jax.nn import GaussianMixture
 from aa_jax.training.whole_file import replacing
-from experiments.interpolation.array_file import ArrayFileError, read_arrays
 
 BYTES_PER_POINT = 2 * (2 + 2 + 1 + 3)
 """Eight numbers of 16 bits: position, covariance and an RGB value."""

@@ -17,12 +17,13 @@ import numpy as np
 from jax import numpy as jnp
 from PIL import Image
 
+from aa_jax.data import flat_folder
 from aa_jax.ops import image_quality
 from experiments.interpolation import (
     estimators,
-    images as photographs,
     learned,
     reconstruction_report as report,
+    sampling,
     separable,
 )
 
@@ -105,7 +106,7 @@ def sampled(images: np.ndarray, positions: np.ndarray) -> Grid:
     """Reads images between their pixels."""
     points = lattice(positions)
     side = len(positions)
-    values = [photographs.sample_bilinear(i, points).reshape(side, side, -1) for i in images]
+    values = [sampling.sample_bilinear(i, points).reshape(side, side, -1) for i in images]
     return Grid(positions, np.stack(values))
 
 
@@ -306,7 +307,7 @@ def run(arguments: argparse.Namespace) -> str:
     for name in ("tuning_images", "steps"):
         if getattr(arguments, name) < 1:
             raise ValueError(f"{name} must be positive, got {getattr(arguments, name)}.")
-    images = photographs.read_folder(
+    images = flat_folder.read_crops(
         arguments.images, crop_size=arguments.crop_size, count=arguments.count
     )
     side = images.shape[1]

@@ -6,7 +6,7 @@ import pathlib
 
 import numpy as np
 
-from experiments.interpolation.array_file import MOST_BYTES, ArrayFileError, read_arrays
+from aa_jax.data.array_file import MOST_BYTES, ArrayFileError, read_arrays
 
 
 @dataclasses.dataclass(frozen=True)

@@ -18,7 +18,6 @@ from aa_jax.models.alias_free import (
 from aa_jax.weights import load_generator
 from experiments.generate import commands, pictures
 from experiments.generate.pictures import Painter, load_painter
-from experiments.generate.progress import with_progress
 from tests.conftest import GOLDEN
 
 NETWORK = GOLDEN / "alias_free" / "tiny_snapshot_t_nosrc.pkl"
@@ -312,10 +311,3 @@ def test_too_little_memory_names_the_remedy(painter, monkeypatch):
     monkeypatch.setattr(pictures, "synthesize", broken)
     with pytest.raises(jax.errors.JaxRuntimeError, match="something else"):
         ask(4)
-
-
-def test_progress_is_a_line_now_and_then(capsys):
-    assert list(with_progress(iter("abc"), 3, "frame", seconds=0)) == ["a", "b", "c"]
-    assert capsys.readouterr().err.splitlines() == ["frame 1/3", "frame 2/3", "frame 3/3"]
-    assert list(with_progress("abc", 3, "frame", seconds=60)) == ["a", "b", "c"]
-    assert capsys.readouterr().err == ""

@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aa_jax.filters.resampling import resize_matrix, resize_weights
+from aa_jax.filters.resampling import (
+    centered_weights,
+    resize_matrix,
+    resize_weights,
+    weights_matrix,
+)
 
 PILLOW = {
     "nearest": Image.Resampling.NEAREST,
@@ -96,3 +101,24 @@ def test_bad_boxes_are_named():
     for box in [(2, 2), (-1, 3), (0, 5), (0.0, float("nan"))]:
         with pytest.raises(ValueError, match="box must be .begin, end. with 0 <= begin < end <= 4"):
             resize_weights(4, 2, box=box)
+
+
+@pytest.mark.parametrize("method", ["box", "bilinear", "bicubic", "lanczos"])
+def test_weights_around_places_of_ones_own(method):
+    # At the places of resizing, they are its weights.
+    ours = weights_matrix(*centered_weights(60, 15, method, first=1.5, step=4.0), 60)
+    np.testing.assert_array_equal(ours, resize_matrix(60, 15, method))
+    # On samples, the kernel is symmetric; at the borders, normalised.
+    ours = weights_matrix(*centered_weights(61, 16, method, first=0.0, step=4.0), 61)
+    np.testing.assert_allclose(ours.sum(1), 1, atol=1e-15)
+    if method != "box":  # half open
+        np.testing.assert_allclose(ours[8, 32 - 24 : 32], ours[8, 32 + 24 : 32 : -1], atol=1e-16)
+        assert ours[8].argmax() == 32
+
+
+def test_places_beyond_the_axis_are_named():
+    for first, step in [(0.0, 5.0), (-1.0, 1.0), (0.0, 0.0), (float("nan"), 1.0)]:
+        with pytest.raises(ValueError, match="first and step must place 3 outputs within"):
+            centered_weights(8, 3, "bicubic", first=first, step=step)
+    with pytest.raises(ValueError, match="method must have a kernel to centre, got 'nearest'"):
+        centered_weights(8, 3, "nearest", first=0.0, step=1.0)

@@ -99,6 +99,18 @@ def vgg16_shapes(divisor: int = 1) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
+def vgg19_shapes(divisor: int = 1) -> dict[str, tuple[int, ...]]:
+    """Shapes of all tensors of torchvision's VGG-19, of its dense layers the last only."""
+    widths = {0: 64, 2: 64, 5: 128, 7: 128, 10: 256, 12: 256, 14: 256, 16: 256}
+    widths |= dict.fromkeys((19, 21, 23, 25, 28, 30, 32, 34), 512)
+    shapes, inputs = {}, 3
+    for position, width in widths.items():
+        shapes[f"features.{position}.weight"] = (width // divisor, inputs, 3, 3)
+        shapes[f"features.{position}.bias"] = (width // divisor,)
+        inputs = width // divisor
+    return shapes | {"classifier.6.weight": (1000, 4096 // divisor), "classifier.6.bias": (1000,)}
+
+
 def lpips_shapes(divisor: int = 1) -> dict[str, tuple[int, ...]]:
     """Shapes of LPIPS's weights of channels."""
     widths = (64, 128, 256, 512, 512)

@@ -45,5 +45,5 @@ def test_named_path(tmp_path):
 
 
 def test_unknown_name():
-    with pytest.raises(ValueError, match="name must be one of inception, vgg16, lpips"):
+    with pytest.raises(ValueError, match="name must be one of inception, vgg16, vgg19, lpips"):
         feature_file("alexnet")

@@ -14,6 +14,7 @@ from aa_jax.weights import (
     load_inception,
     load_lpips,
     load_vgg16,
+    load_vgg19,
     write_safetensors,
 )
 from tests.models.feature_layouts import (
@@ -21,6 +22,7 @@ from tests.models.feature_layouts import (
     lpips_shapes,
     random_tensors,
     vgg16_shapes,
+    vgg19_shapes,
 )
 from tests.weights.attacks import by_reduce
 from tests.weights.torch_files import legacy_bytes, state_dict, write_zip
@@ -73,6 +75,26 @@ def test_formats_and_the_usual_place(suffix, folder, vgg, linear):
     np.testing.assert_array_equal(last.kernel[...], weight.transpose(2, 3, 1, 0))
     for index, weight in enumerate(load_lpips(**NARROW).weights):
         np.testing.assert_array_equal(weight[...], linear[f"lin{index}.model.1.weight"].ravel())
+
+
+def test_vgg19_is_read_up_to_its_last_map(folder):
+    tensors = random_tensors(vgg19_shapes(32), seed=5)
+    write(folder / "vgg19-dcbb9e9d.pth", tensors)
+    network = load_vgg19(**NARROW)
+    positions = ((0, 2), (5, 7), (10, 12, 14, 16), (19, 21, 23, 25), (28,))
+    for stage, places in zip(network.maps.stages, positions, strict=True):
+        for layer, place in zip(stage, places, strict=True):
+            weight = tensors[f"features.{place}.weight"]
+            np.testing.assert_array_equal(layer.kernel[...], weight.transpose(2, 3, 1, 0))
+            np.testing.assert_array_equal(layer.bias[...], tensors[f"features.{place}.bias"])
+
+
+def test_vgg16_is_not_taken_for_vgg19(tmp_path, vgg):
+    write(tmp_path / "vgg.safetensors", vgg)
+    with pytest.raises(WeightsError) as caught:
+        load_vgg19(tmp_path / "vgg.safetensors", **NARROW)
+    message = str(caught.value)
+    assert "vgg19-dcbb9e9d.pth" in message and "missing: features.16.weight" in message
 
 
 def test_inception_folds_batch_normalisation(tmp_path):

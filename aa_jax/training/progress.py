@@ -10,7 +10,7 @@ Item = TypeVar("Item")
 
 def with_progress(
     items: Iterable[Item],
-    total: int,
+    total: int | None,
     noun: str,
     *,
     seconds: float = 5.0,
@@ -20,14 +20,15 @@ def with_progress(
 
     Args:
         items: what is waited for.
-        total: how many there will be.
+        total: how many there will be; None where nobody knows.
         noun: what one is called, such as "frame".
         seconds: between lines.
         stream: where to; standard error by default.
     """
     printed = time.monotonic()
+    of_all = "" if total is None else f"/{total}"
     for number, item in enumerate(items, start=1):
         yield item
         if time.monotonic() - printed >= seconds:
             printed = time.monotonic()
-            print(f"{noun} {number}/{total}", file=stream or sys.stderr, flush=True)
+            print(f"{noun} {number}{of_all}", file=stream or sys.stderr, flush=True)

@@ -1,0 +1,1 @@
+"""Which downsampling can stand in front of a keypoint detector: error, aliasing, phase and time."""
