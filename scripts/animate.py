@@ -1,4 +1,4 @@
-"""Moves a picture like a film: first-order motion transfer.
+r"""Moves a picture like a film: first-order motion transfer.
 
     python scripts/animate.py --model runs/motion --source face.png --driving talk.mp4 \
         --output out.mp4

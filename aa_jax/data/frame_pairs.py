@@ -1,11 +1,13 @@
 """Pairs of frames of one film, which motion models train on, and films held in memory."""
 
 import dataclasses
+import math
 import operator
 from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
+from PIL import Image
 
 from aa_jax.data.counter_random import generator
 from aa_jax.data.errors import DataError
@@ -91,6 +93,26 @@ def rotate_hue(angle: float) -> np.ndarray:
     return np.full((3, 3), 1 / 3) + _HUE_PLANE.T @ turn @ _HUE_PLANE
 
 
+def magnify(frames: np.ndarray, factor: float, place: np.ndarray) -> np.ndarray:
+    """Shows a part of frames uint8 (T, H, W, 3) in their own size, or less than all of it.
+
+    Args:
+        frames: all are treated alike.
+        factor: above 1 a part is enlarged; below 1 the frames shrink, their edges go on outside.
+        place: (2,) of [0, 1], where the part lies, or the frames in what is around them.
+    """
+    height, width = frames.shape[1:3]
+    margins = [max(0, math.ceil(side / factor - side)) for side in (height, width)]
+    grown = np.pad(frames, ((0, 0), *((m, m) for m in margins), (0, 0)), mode="edge")
+    (upper, left), spans = margins, (height / factor, width / factor)
+    upper += place[0] * (height - spans[0])
+    left += place[1] * (width - spans[1])
+    box = (left, upper, left + spans[1], upper + spans[0])
+    pictures = (Image.fromarray(frame) for frame in grown)
+    resized = [p.resize((width, height), Image.Resampling.LANCZOS, box=box) for p in pictures]
+    return np.stack([np.asarray(picture) for picture in resized])
+
+
 class FramePairs:
     """Random-access source of frame pairs, in the form that `make_loader` takes.
 
@@ -106,6 +128,8 @@ class FramePairs:
         repeats: pairs per group of films.
         seed: of all draws.
         flips: "time-or-horizontal" as above, or "none".
+        resize: range of a random magnification of both frames alike; what is larger is cut, what is
+            smaller continues its edge.
         jitter: of the colours, None for none.
 
     Raises:
@@ -120,13 +144,16 @@ class FramePairs:
         seed: int = 0,
         flips: str = "time-or-horizontal",
         jitter: ColourJitter | None = PUBLISHED_JITTER,
+        resize: tuple[float, float] = (1.0, 1.0),
     ):
         if not isinstance(repeats, int | np.integer) or repeats < 1:
             raise ValueError(f"repeats must be an integer of at least 1, got {repeats!r}")
         if flips not in FLIPS:
             raise ValueError(f"flips must be one of {', '.join(FLIPS)}, got {flips!r}")
+        if not 0.25 <= resize[0] <= resize[1] <= 4:
+            raise ValueError(f"resize must be (least, most) from 0.25 to 4, got {resize!r}")
         self._videos, self._repeats, self._seed = videos, repeats, seed
-        self._flips, self._jitter = flips, jitter
+        self._flips, self._jitter, self._resize = flips, jitter, tuple(resize)
 
     @property
     def name(self) -> str:
@@ -150,6 +177,8 @@ class FramePairs:
                 frames = frames[::-1]
             elif second < 0.5:
                 frames = frames[:, :, ::-1]
+        if self._resize != (1, 1):
+            frames = magnify(frames, rng.uniform(*self._resize), rng.random(2))
         if self._jitter is not None:
             frames = self._jitter(frames, rng)
         return {"image": np.ascontiguousarray(frames), "label": int(video)}

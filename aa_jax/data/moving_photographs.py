@@ -68,6 +68,8 @@ class MovingPhotographs:
         num_parts: fewest and most parts, up to 3.
         travel: the least and the largest distance that parts go from where they rest, as a share of
             the frame's side.
+        drift: factor on all movements of the background, and on the swaying of the whole; at 0 only
+            the parts move.
 
     Raises:
         ValueError: an option is out of range.
@@ -90,6 +92,7 @@ class MovingPhotographs:
         photographs: Sequence[np.ndarray] | str | os.PathLike | None = None,
         num_parts: tuple[int, int] = (1, MAX_PARTS),
         travel: tuple[float, float] = (0.1, 0.22),
+        drift: float = 1.0,
     ):
         bounds = {"num_videos": (num_videos, 1), "num_frames": (num_frames, 1), "size": (size, 8)}
         for name, (value, least) in bounds.items():
@@ -109,6 +112,9 @@ class MovingPhotographs:
             )
         if not 0 <= travel[0] <= travel[1] <= 0.5:
             raise ValueError(f"travel must be (least, largest) from 0 to 0.5, got {travel!r}")
+        if not 0 <= drift <= 1:
+            raise ValueError(f"drift must lie in [0, 1], got {drift!r}")
+        self._drift = drift
         self._num_videos, self._num_frames, self._seed = num_videos, num_frames, seed
         self._num_parts, self._travel = (least, most), travel
         self._canvas = Canvas(size, render_size // size)
@@ -153,7 +159,7 @@ class MovingPhotographs:
         stream = int.from_bytes(hashlib.sha256(text).digest()[:8], "little")
         rng = generator(stream, index)
         phases = np.arange(self._num_frames) / self._num_frames
-        sway = random_sway(rng, phases, amplitude=0.025)
+        sway = random_sway(rng, phases, amplitude=0.025 * self._drift)
         count = int(rng.integers(self._num_parts[0], self._num_parts[1] + 1))
         chosen = rng.choice(self._num_pictures, 1 + count, replace=self._num_pictures <= count)
         ground, ground_poses, reach = self._ground(rng, phases, chosen[0], sway.largest_slope)
@@ -174,8 +180,10 @@ class MovingPhotographs:
     def _ground(self, rng, phases, picture, slope):
         """The background's texture, its poses, and how far the texture reaches."""
         poses = random_poses(
-            rng, phases, centre=np.zeros(2), matrix=np.eye(2), travel=rng.uniform(0.04, 0.1),
-            rotation=rng.uniform(0.02, 0.08), zoom=rng.uniform(0.01, 0.05),
+            rng, phases, centre=np.zeros(2), matrix=np.eye(2),
+            travel=self._drift * rng.uniform(0.04, 0.1),
+            rotation=self._drift * rng.uniform(0.02, 0.08),
+            zoom=self._drift * rng.uniform(0.01, 0.05),
         )  # fmt: skip
         corner = np.abs(self._canvas.axis).max() + 0.1  # and what swaying can add
         corners = corner * np.array([[-1, -1], [1, -1], [-1, 1], [1, 1]])

@@ -16,11 +16,23 @@ from aa_jax.metrics.filter_variance import filter_variance
 from aa_jax.metrics.frechet import FrechetDistance, frechet_distance
 from aa_jax.metrics.inception_score import InceptionScore, inception_score
 from aa_jax.metrics.kernel_distance import KernelDistance, kernel_distance
+from aa_jax.metrics.keypoints import (
+    average_keypoint_distance,
+    keypoint_error,
+    keypoint_errors,
+    mean_euclidean_distance,
+    missing_rate,
+)
 from aa_jax.metrics.moments import FeatureStatistics, Moments, zero_moments
 from aa_jax.metrics.motion import Rotation, Translation
 from aa_jax.metrics.perceptual_path import PerceptualPathLength, perceptual_path_length
 from aa_jax.metrics.precision_recall import PrecisionRecall, precision_recall
 from aa_jax.metrics.prediction import predict_all
+from aa_jax.metrics.reconstruction import (
+    average_euclidean_distance,
+    mean_feature_distance,
+    reconstruction_l1,
+)
 from aa_jax.metrics.shift import center_crop, circular_shift, crop, fractional_shift, shift_grid
 from aa_jax.metrics.spectrum import Spectrum, average_spectrum, pixel_statistics
 from aa_jax.metrics.statistics_file import (
@@ -59,6 +71,8 @@ __all__ = [
     "agreement",
     "audit_generator",
     "audit_network",
+    "average_euclidean_distance",
+    "average_keypoint_distance",
     "average_spectrum",
     "bootstrap_difference",
     "bootstrap_interval",
@@ -76,13 +90,19 @@ __all__ = [
     "in_top_k",
     "inception_score",
     "kernel_distance",
+    "keypoint_error",
+    "keypoint_errors",
     "load_statistics",
+    "mean_euclidean_distance",
+    "mean_feature_distance",
     "measure_equivariance",
+    "missing_rate",
     "perceptual_path_length",
     "pixel_statistics",
     "precision_recall",
     "predict_all",
     "random_draws",
+    "reconstruction_l1",
     "save_statistics",
     "shift_grid",
     "subpixel_consistency",

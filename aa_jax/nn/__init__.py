@@ -6,9 +6,11 @@ from aa_jax.nn.batch_norm import BatchNorm, FrozenBatchNorm
 from aa_jax.nn.blur_pool import BlurPool, MaxBlurPool
 from aa_jax.nn.conv import Conv
 from aa_jax.nn.gaussian_mixture import GaussianMixture
+from aa_jax.nn.instance_norm import InstanceNorm
 from aa_jax.nn.linear import Linear
 from aa_jax.nn.polyphase_pool import APSPool, LPSPool, PolyphasePool, PolyphaseUnpool
 from aa_jax.nn.pool import AvgPool, Identity, MaxPool, Pool
+from aa_jax.nn.spectral_norm import SpectralNormConv
 
 __all__ = [
     "APSPool",
@@ -21,12 +23,14 @@ __all__ = [
     "FrozenBatchNorm",
     "GaussianMixture",
     "Identity",
+    "InstanceNorm",
     "LPSPool",
     "Linear",
     "MaxBlurPool",
     "MaxPool",
-    "Pool",
     "PolyphasePool",
     "PolyphaseUnpool",
+    "Pool",
+    "SpectralNormConv",
     "antialias_option",
 ]

@@ -13,6 +13,8 @@ from aa_jax.weights.feature_networks import (
     load_vgg19,
 )
 from aa_jax.weights.load import Report, export, export_torch, load_into
+from aa_jax.weights.motion import MotionNetworks, load_motion, save_motion
+from aa_jax.weights.motion_options import MotionSettings
 from aa_jax.weights.network_pickle import NetworkPickle, PickledNetwork, read_network_pickle
 from aa_jax.weights.safetensors_file import write_safetensors
 
@@ -21,6 +23,8 @@ __all__ = [
     "Conversion",
     "FEATURE_FILES",
     "FeatureFile",
+    "MotionNetworks",
+    "MotionSettings",
     "NetworkConversion",
     "NetworkPickle",
     "PickledNetwork",
@@ -37,11 +41,13 @@ __all__ = [
     "load_inception",
     "load_into",
     "load_lpips",
+    "load_motion",
     "load_vgg16",
     "load_vgg19",
     "read_checkpoint",
     "read_checkpoint_with_report",
     "read_network_pickle",
     "save_generator",
+    "save_motion",
     "write_safetensors",
 ]

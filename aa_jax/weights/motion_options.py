@@ -129,7 +129,8 @@ def generator_options(tensors: Tensors, settings: MotionSettings) -> dict:
     """
     motion = "dense_motion_network."
     first = _shape(tensors, "first.conv.weight", 4)
-    down = _blocks(tensors, r"down_blocks\.(\d+)\.conv\.weight")
+    # Small models may do without halving, or without residual blocks.
+    down = _blocks(tensors, r"down_blocks\.(\d+)\.conv\.weight", least=0)
     widths = [_shape(tensors, f"down_blocks.{i}.conv.weight", 4)[0] for i in range(down)]
     return dict(
         num_kp=_shape(tensors, motion + "mask.weight", 4)[0] - 1,
@@ -137,7 +138,7 @@ def generator_options(tensors: Tensors, settings: MotionSettings) -> dict:
         block_expansion=first[0],
         max_features=max([first[0], *widths]),
         num_down_blocks=down,
-        num_bottleneck_blocks=_blocks(tensors, r"bottleneck\.r(\d+)\.conv1\.weight"),
+        num_bottleneck_blocks=_blocks(tensors, r"bottleneck\.r(\d+)\.conv1\.weight", least=0),
         estimate_occlusion="yes" if motion + "occlusion.weight" in tensors else "no",
         corners=settings.corners,
         resampling=settings.resampling,
@@ -187,12 +188,12 @@ def _hourglass(tensors: Tensors, prefix: str) -> dict:
     return dict(block_expansion=last, num_blocks=count, max_features=max([last, *widths]))
 
 
-def _blocks(tensors: Tensors, pattern: str) -> int:
+def _blocks(tensors: Tensors, pattern: str, *, least: int = 1) -> int:
     """How many blocks 0, 1, ... there are."""
     matches = (re.fullmatch(pattern, name) for name in tensors)
     numbers = {int(match[1][:4]) for match in matches if match}
     count = len(numbers)
-    if not 0 < count <= _MOST_BLOCKS or numbers != set(range(count)):
+    if not least <= count <= _MOST_BLOCKS or numbers != set(range(count)):
         shown = ", ".join(map(str, sorted(numbers)[:8])) or "none"
         raise WeightsError(
             f"blocks {pattern.replace(chr(92), '')} must be numbered from 0, up to "

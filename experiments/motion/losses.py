@@ -15,7 +15,7 @@ from flax import nnx
 from jax import lax, numpy as jnp
 
 from aa_jax.models import vgg19
-from aa_jax.models.motion import equivariance_losses
+from aa_jax.models.motion import KeypointDetector, Keypoints, equivariance_losses
 from aa_jax.ops.pyramid import image_pyramid, laplacian_pyramid
 from aa_jax.ops.thin_plate import random_transform
 from aa_jax.training import least_squares_gan
@@ -81,14 +81,6 @@ def motion_loss(
     def loss_function(params, stats, batch, key):
         model = merge(graphdef, params, stats)
         source, driving = batch["image"][:, 0], batch["image"][:, 1]
-        kp_source = model.kp_detector(source, train=True)
-        kp_driving = model.kp_detector(driving, train=True)
-        made = model.generator(source, kp_source, kp_driving, train=True).prediction
-        predicted = image_pyramid(made, settings.scales)
-        real = image_pyramid(driving, settings.scales)
-        terms = {"reconstruction": compare(predicted, real)}
-        metrics = {"l1": jnp.mean(jnp.abs(made - driving))}
-
         transform = random_transform(
             key,
             len(driving),
@@ -97,7 +89,16 @@ def motion_loss(
             points=settings.points_tps,
         )
         moved = transform.frames(driving, corners=config.model.corners)
-        kp_moved = model.kp_detector(moved, train=True)
+        kp_source, kp_driving, kp_moved = _detect(
+            model.kp_detector, [source, driving, moved], settings.detector_statistics
+        )
+
+        made = model.generator(source, kp_source, kp_driving, train=True).prediction
+        predicted = image_pyramid(made, settings.scales)
+        real = image_pyramid(driving, settings.scales)
+        terms = {"reconstruction": compare(predicted, real)}
+        metrics = {"l1": jnp.mean(jnp.abs(made - driving))}
+
         value, jacobian = equivariance_losses(kp_driving, kp_moved, transform)
         terms["equivariance_value"] = settings.equivariance_value * value
         if jacobian is not None:
@@ -111,6 +112,25 @@ def motion_loss(
         return loss, (collect_stats(model), {"loss": loss, **terms, **metrics})
 
     return loss_function
+
+
+def _detect(
+    detector: KeypointDetector, batches: list[jax.Array], statistics: str
+) -> list[Keypoints]:
+    """Keypoints of several batches, normalised by their own statistics or by those of them all.
+
+    One call for all of them takes a third of the time to compile.
+    """
+    if statistics == "each":
+        return [detector(frames, train=True) for frames in batches]
+    if statistics != "together":
+        raise ValueError(
+            f'loss.detector_statistics must be "each" or "together", got {statistics!r}'
+        )
+    found = detector(jnp.concatenate(batches), train=True)
+    parts = [jnp.split(leaf, len(batches)) for leaf in jax.tree.leaves(found)]
+    structure = jax.tree.structure(found)
+    return [jax.tree.unflatten(structure, leaves) for leaves in zip(*parts, strict=True)]
 
 
 def _adversarial(critic, made: dict, real: dict, points, settings) -> dict[str, jax.Array]:

@@ -66,8 +66,9 @@ def samples_per_epoch(config: ml_collections.ConfigDict, films) -> int:
 
 
 def _moving_photographs(settings, split: str, seed: int) -> HeldVideos:
-    options = dict(num_frames=settings.num_frames, size=settings.frame_size, seed=seed)
-    return HeldVideos(MovingPhotographs(settings[f"{split}_videos"], **options))
+    count, options = settings[f"{split}_videos"], dict(size=settings.frame_size, seed=seed)
+    options |= dict(num_frames=settings.num_frames, drift=settings.drift)
+    return HeldVideos(MovingPhotographs(count, **options))
 
 
 class _First:

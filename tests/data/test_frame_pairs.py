@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from aa_jax.data import DataError, make_loader
-from aa_jax.data.frame_pairs import ColourJitter, FramePairs, HeldVideos, rotate_hue
+from aa_jax.data.frame_pairs import ColourJitter, FramePairs, HeldVideos, magnify, rotate_hue
 
 NUM_FRAMES = (5, 9, 1, 3)
 
@@ -162,3 +162,21 @@ def test_bad_options_are_named():
         ColourJitter(hue=0.6)
     with pytest.raises(IndexError, match=r"\[0, 4\)"):
         FramePairs(Marked())[4]
+
+
+@pytest.mark.parametrize("factor", [0.5, 0.9, 1.25, 2.0])
+def test_magnification_is_that_of_a_ramp(factor):
+    # Brightness tells the column, so that every pixel says where it comes from.
+    ramp = np.broadcast_to(np.arange(64, dtype=np.uint8)[:, None] * 4, (2, 32, 64, 3))
+    place = np.array([0.3, 0.75])
+    shown = magnify(ramp, factor, place)[0, 16, :, 0] / 4
+    left = 0.75 * (64 - 64 / factor)
+    expected = np.clip(left + (np.arange(64) + 0.5) / factor - 0.5, 0, 63)
+    inside = (expected > 3) & (expected < 60)
+    assert shown.shape == (64,) and inside.sum() > 20
+    np.testing.assert_allclose(shown[inside], expected[inside], atol=0.3)
+
+
+def test_magnification_is_checked():
+    with pytest.raises(ValueError, match="resize must be"):
+        FramePairs(None, resize=(1.1, 0.9))

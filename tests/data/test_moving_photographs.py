@@ -200,3 +200,16 @@ def test_bad_folders_and_indices_are_named(films, tmp_path):
 def test_sizes_without_a_round_reduction():
     assert MovingPhotographs(1, size=96)._canvas.reduction == 3
     assert MovingPhotographs(1, size=300)._canvas.reduction == 1
+
+
+def test_without_drift_only_the_parts_move():
+    films = MovingPhotographs(2, num_frames=4, size=32, drift=0.0, num_parts=(1, 1))
+    for index in range(2):
+        film = films[index]
+        ground = film["landmarks"][:, :4]
+        np.testing.assert_allclose(ground, np.broadcast_to(ground[:1], ground.shape), atol=1e-6)
+        moved = np.ptp(film["frames"].astype(int), axis=0).max(-1) > 2
+        assert 0.05 < moved.mean() < 0.8
+        assert np.ptp(film["landmarks"][:, 4], axis=0).max() > 0.1
+    with pytest.raises(ValueError, match="drift must lie"):
+        MovingPhotographs(1, drift=2.0)

@@ -110,6 +110,7 @@ def test_our_own_file_keeps_what_shapes_do_not_tell(tmp_path):
     )  # fmt: skip
     generator = MotionGenerator(
         block_expansion=4, max_features=8, num_bottleneck_blocks=1, corners="half_pixel",
+        num_down_blocks=0,
         dense_motion=dict(block_expansion=4, num_blocks=1, max_features=8, scale_factor=0.5),
         resampling=resampling, rngs=nnx.Rngs(0),
     )  # fmt: skip
@@ -162,6 +163,7 @@ def _replaced(name, value):
         ("kp_detector", _replaced("down.weight", np.ones((3, 1, 7, 7), np.float32)), "a side"),
         ("kp_detector", _replaced("jacobian.weight", np.ones((5, 7, 7, 7), np.float32)), "outputs"),
         ("generator", _without("bottleneck.r0.conv1.weight"), "numbered from 0"),
+        ("generator", _without("bottleneck.r1.conv1.weight"), "surplus: bottleneck.r1"),
         ("generator", _replaced("bottleneck.r99999999.conv1.weight", np.ones(1)), "numbered from"),
         ("discriminator", _replaced("discs.x.conv.weight", np.ones(1, np.float32)), "surplus"),
     ],
