@@ -52,10 +52,10 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     config.loss.detector_statistics = "together"
 
     config.batch_size = 8
-    config.steps = 1600
+    config.steps = 1200
     config.optimizer.learning_rate = 1e-3
-    config.optimizer.milestones = (2.4, 2.9)  # of 3.2 epochs
-    config.every = ml_collections.ConfigDict({"log": 100, "evaluate": 800, "save": 200})
+    config.optimizer.milestones = (1.8, 2.2)  # of 2.4 epochs
+    config.every = ml_collections.ConfigDict({"log": 100, "evaluate": 600, "save": 200})
     if arg.smoke:
         config.name += "_smoke"
         config.steps, config.batch_size, config.eval_batch_size = 4, 2, 4
