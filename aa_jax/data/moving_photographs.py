@@ -4,8 +4,12 @@ Every film is a photograph that drifts slowly as the background, with one to thr
 other photographs before it that travel, turn, grow, shrink and bend, and the whole sways softly.
 All motion is smooth and periodic, and known: landmarks come with every frame. Nothing in a frame is
 aliased (see `moving_layers`).
+
+What a part is changes from film to film; or, with `cast`, it is a face, a cat's face or a cup, as
+there is one kind of subject in the films that motion models are trained on.
 """
 
+import dataclasses
 import functools
 import hashlib
 import operator
@@ -31,15 +35,20 @@ from aa_jax.data.photograph_files import CLASSES, load_photograph
 from aa_jax.data.trajectories import Poses, random_poses, random_sway
 
 # Raised whenever the same options would give other pixels or other landmarks.
-MOVING_PHOTOGRAPHS_VERSION = 1
+MOVING_PHOTOGRAPHS_VERSION = 2
 
 MAX_PARTS = 3
 _FINE_SIDE = 256  # films are drawn at least so finely
 # Beside the photographs of the classification set: two more in colour, of the same wheel.
-_PHOTOGRAPHS = (
-    *CLASSES,
-    ("astronaut", "astronaut.png", 512, 512, 1),
-    ("coffee", "coffee.png", 600, 400, 1),
+_PHOTOGRAPHS = {name: options for name, *options in CLASSES} | {
+    "astronaut": ("astronaut.png", 512, 512, 1),
+    "coffee": ("coffee.png", 600, 400, 1),
+}
+# The cast: a photograph, and the centre and the radius of a disc of it, in pixels.
+_CAST = (
+    ("coffee", (310, 185), 130),
+    ("cat", (235, 150), 110),
+    ("astronaut", (222, 118), 80),
 )
 # Where landmarks are: of the background in units of the frame, of a part as shares of its outline.
 _GROUND_LANDMARKS = np.array([[-0.6, -0.6], [0.6, -0.6], [-0.6, 0.6], [0.6, 0.6]])
@@ -68,6 +77,8 @@ class MovingPhotographs:
         num_parts: fewest and most parts, up to 3.
         travel: the least and the largest distance that parts go from where they rest, as a share of
             the frame's side.
+        cast: whether parts are from a cast of `MAX_PARTS`, round pieces of scikit-image's
+            photographs, never far from upright, before any of the other pictures.
         drift: factor on all movements of the background, and on the swaying of the whole; at 0 only
             the parts move.
 
@@ -92,6 +103,7 @@ class MovingPhotographs:
         photographs: Sequence[np.ndarray] | str | os.PathLike | None = None,
         num_parts: tuple[int, int] = (1, MAX_PARTS),
         travel: tuple[float, float] = (0.1, 0.22),
+        cast: bool = False,
         drift: float = 1.0,
     ):
         bounds = {"num_videos": (num_videos, 1), "num_frames": (num_frames, 1), "size": (size, 8)}
@@ -114,11 +126,12 @@ class MovingPhotographs:
             raise ValueError(f"travel must be (least, largest) from 0 to 0.5, got {travel!r}")
         if not 0 <= drift <= 1:
             raise ValueError(f"drift must lie in [0, 1], got {drift!r}")
-        self._drift = drift
+        self._drift, self._cast = drift, cast
         self._num_videos, self._num_frames, self._seed = num_videos, num_frames, seed
         self._num_parts, self._travel = (least, most), travel
         self._canvas = Canvas(size, render_size // size)
-        self._num_pictures, self._picture = _open(photographs)
+        players = {name for name, *_ in _CAST} if cast else ()
+        self._num_pictures, self._picture = _open(photographs, without=players)
 
     @property
     def name(self) -> str:
@@ -165,13 +178,18 @@ class MovingPhotographs:
         ground, ground_poses, reach = self._ground(rng, phases, chosen[0], sway.largest_slope)
         # Around the middle, so that several parts are seldom behind each other.
         first = rng.uniform(0, 2 * np.pi)
+        players = rng.permutation(len(_CAST)) if self._cast else ()
         parts, local = [], []
         for number, picture in enumerate(chosen[1:]):
             angle = first + 2 * np.pi * number / count + rng.uniform(-0.3, 0.3)
             distance = rng.uniform(0, 0.25) if count == 1 else rng.uniform(0.35, 0.5)
-            centre = distance * np.array([np.cos(angle), np.sin(angle)])
             radius = rng.uniform(0.34, 0.5) if count == 1 else rng.uniform(0.24, 0.36)
-            part = self._part(rng, phases, picture, centre, radius, sway.largest_slope)
+            if self._cast:
+                look = _player(rng, players[number])
+            else:
+                look = self._random_look(rng, int(picture), radius)
+            centre = distance * np.array([np.cos(angle), np.sin(angle)])
+            part = self._part(rng, phases, look, centre, radius, sway.largest_slope)
             parts.append(part)
             radii = outline_radius(part.outline, _PART_LANDMARKS)
             local.append(_PART_LANDMARKS * radii[:, None])
@@ -192,22 +210,27 @@ class MovingPhotographs:
         side = self._texture_side(poses, reach, slope)
         return resize_texture(*self._box(rng, picture, share), side), poses, reach
 
-    def _part(self, rng, phases, picture, centre, radius, slope):
-        stretch = np.exp(rng.uniform(-0.25, 0.25))
-        turn = rng.uniform(0, 2 * np.pi)
-        rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+    def _random_look(self, rng, number: int, radius: float) -> "_Look":
+        share = max(0.35, 1.2 * radius) * rng.uniform(0.8, 1.2)
+        picture, box = self._box(rng, number, share)
+        # Half of the embedded photographs are grey; a tint tells the parts from the background.
+        tint = rng.uniform(0.6, 1.3, 3)
+        stretch, turn = np.exp(rng.uniform(-0.25, 0.25)), rng.uniform(0, 2 * np.pi)
+        return _Look(picture, box, random_outline(rng), tint, stretch, turn)
+
+    def _part(self, rng, phases, look: "_Look", centre, radius, slope):
+        cosine, sine = np.cos(look.turn), np.sin(look.turn)
+        rotation = np.array([[cosine, -sine], [sine, cosine]])
         poses = random_poses(
-            rng, phases, centre=centre, matrix=radius * rotation * [stretch, 1 / stretch],
+            rng, phases, centre=centre, matrix=radius * rotation * [look.stretch, 1 / look.stretch],
             travel=2 * rng.uniform(*self._travel), rotation=rng.uniform(0.15, 0.6),
             zoom=rng.uniform(0.05, 0.18), bend=rng.uniform(0, 0.25),
         )  # fmt: skip
         side = self._texture_side(poses, REACH, slope)
-        share = max(0.35, 1.2 * radius) * rng.uniform(0.8, 1.2)
-        colours = resize_texture(*self._box(rng, picture, share), side)
-        # Half of the embedded photographs are grey; a tint tells the parts from the background.
-        colours *= rng.uniform(0.6, 1.3, (3, 1, 1)).astype(np.float32)
+        colours = resize_texture(look.picture, look.box, side)
+        colours *= look.tint[:, None, None].astype(np.float32)
         softness = 6 * self._canvas.pitch / radius
-        return make_part(np.clip(colours, 0, 255), random_outline(rng), softness, poses)
+        return make_part(np.clip(colours, 0, 255), look.outline, softness, poses)
 
     def _texture_side(self, poses: Poses, reach: float, slope: float) -> int:
         """Pixels across [-reach, reach] of which the canvas's next pixel is at most one further."""
@@ -222,10 +245,42 @@ class MovingPhotographs:
         return picture, (left, upper, left + side, upper + side)
 
 
-def _open(photographs):
+@dataclasses.dataclass(frozen=True)
+class _Look:
+    """What a part shows, and its shape at rest.
+
+    Attributes:
+        picture: uint8 (H, W, 3).
+        box: the square of it over local [-REACH, REACH]^2: (left, upper, right, lower) in pixels.
+        outline: see `random_outline`.
+        tint: (3,), factors on the colours.
+        stretch: factor on its width, and one over that on its height.
+        turn: angle in radians.
+    """
+
+    picture: np.ndarray
+    box: tuple[float, float, float, float]
+    outline: np.ndarray
+    tint: np.ndarray
+    stretch: float
+    turn: float
+
+
+def _player(rng, number: int) -> _Look:
+    """One of the cast, nearly upright."""
+    name, (x, y), radius = _CAST[number]
+    half = REACH * radius
+    box = (x - half, y - half, x + half, y + half)
+    round_outline = np.ones_like(random_outline(rng))
+    turn = rng.uniform(-0.3, 0.3)
+    return _Look(_embedded(name), box, round_outline, np.ones(3), 1.0, turn)
+
+
+def _open(photographs, without=()):
     """How many pictures there are, and a function that gives one of them."""
     if photographs is None:
-        return len(_PHOTOGRAPHS), _embedded
+        names = [name for name in _PHOTOGRAPHS if name not in without]
+        return len(names), lambda number: _embedded(names[number])
     if isinstance(photographs, str | os.PathLike):
         root = pathlib.Path(photographs).expanduser()
         if not root.is_dir():
@@ -246,6 +301,6 @@ def _open(photographs):
     return len(pictures), pictures.__getitem__
 
 
-@functools.lru_cache(maxsize=len(_PHOTOGRAPHS))
-def _embedded(number: int) -> np.ndarray:
-    return load_photograph(*_PHOTOGRAPHS[number][1:])
+@functools.cache
+def _embedded(name: str) -> np.ndarray:
+    return load_photograph(*_PHOTOGRAPHS[name])

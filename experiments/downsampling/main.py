@@ -9,22 +9,35 @@ import pathlib
 import numpy as np
 
 from aa_jax.data import flat_folder
+from aa_jax.data.moving_photographs import MovingPhotographs
 from aa_jax.ops.downsample import METHODS
 from experiments.downsampling import report, study, timing
 from experiments.downsampling.detector import load_detector
-from experiments.downsampling.reductions import FACTOR, Reduction, reductions, shifted_baseline
+from experiments.downsampling.reductions import (
+    FACTOR,
+    Reduction,
+    mean_of_four,
+    reductions,
+    shifted_baseline,
+)
 from experiments.downsampling.strips import Example
+
+MOVING_PHOTOGRAPHS = "moving_photographs"
+_FRAMES = 50
+# Far from the seeds of all films that are trained on or evaluated.
+_SEED = 2**23
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the options."""
     add = parser.add_argument
-    add("--images", required=True, help="folder of photographs or frames, of any sizes")
+    add("--images", required=True, help="folder of photographs or frames, of any sizes; or "
+        f"{MOVING_PHOTOGRAPHS}: frames like those of the motion quickstart")  # fmt: skip
     add("--output", required=True, help="folder to write the report to")
     add("--detector", default="analytic", help="of keypoints; see detector.py (default: analytic)")
     add("--methods", nargs="+", default=METHODS, choices=METHODS, metavar="METHOD",
         help=f"some of {', '.join(METHODS)} (default: all)")  # fmt: skip
-    add("--count", type=int, help="how many images (default: all)")
+    add("--count", type=int, help=f"how many images (default: all; drawn ones {_FRAMES})")
     add("--batch-size", type=int, default=10, help="images at once (default: 10)")
     add("--rounds", type=int, default=timing.ROUNDS,
         help=f"of timing, whose median counts; 0: none (default: {timing.ROUNDS})")  # fmt: skip
@@ -43,29 +56,27 @@ def run(options: argparse.Namespace) -> str:
     output = pathlib.Path(options.output)
     output.mkdir(parents=True, exist_ok=True)
     detector = load_detector(options.detector)
-    images = flat_folder.read_squares(
-        options.images, size=FACTOR * detector.size, count=options.count
-    )
+    images = read_images(options.images, size=FACTOR * detector.size, count=options.count)
     # The baseline first, whether asked for or not: everything is compared with it.
     methods = list(dict.fromkeys(["gaussian", *options.methods]))
     compared = reductions(methods)
-    shifted = shifted_baseline()
+    shifted, of_four = shifted_baseline(), mean_of_four()
+    everything = [*compared, shifted, of_four]
     measured = study.measure(
         images,
-        [*compared, shifted],
+        everything,
         detector.detect,
         batch_size=min(options.batch_size, len(images)),
         progress=lambda line: print(line, flush=True),
     )
     baseline = measured[compared[0].key].keypoints
-    outcomes = {
-        r.key: study.outcome(r, measured[r.key], baseline, detector) for r in [*compared, shifted]
-    }
+    outcomes = {r.key: study.outcome(r, measured[r.key], baseline, detector) for r in everything}
     keys = [r.key for r in compared]
     size, rounds = images.shape[1], options.rounds
     results = report.Results(
         outcomes={key: outcomes[key] for key in keys},
         baseline_shifted=outcomes[shifted.key],
+        mean_of_four=outcomes[of_four.key],
         predicted_shift_error=study.shift_error(detector, baseline.shape[1], shifted.offset),
         images=len(images),
         detector=detector.name,
@@ -74,6 +85,27 @@ def run(options: argparse.Namespace) -> str:
         examples=_examples(images, compared, options.examples),
     )
     return report.write(output, results)
+
+
+def read_images(source: str, *, size: int, count: int | None = None) -> np.ndarray:
+    """Reads the images of a folder, or draws frames in which one of the cast is seen.
+
+    Args:
+      source: a folder, or `MOVING_PHOTOGRAPHS`.
+      size: height and width, in pixels.
+      count: at most so many.
+
+    Returns:
+      float32 (N, size, size, 3) in [0, 1].
+
+    Raises:
+      ValueError: there is no such folder, or no image in it.
+    """
+    if source != MOVING_PHOTOGRAPHS:
+        return flat_folder.read_squares(source, size=size, count=count)
+    options = dict(num_frames=1, num_parts=(1, 1), cast=True, size=size, seed=_SEED)
+    films = MovingPhotographs(_FRAMES if count is None else count, **options)
+    return np.concatenate([films.frames(i, (0,)) for i in range(len(films))]) / np.float32(255)
 
 
 def _examples(images: np.ndarray, compared: list[Reduction], count: int) -> list[Example]:
@@ -94,7 +126,10 @@ def main(arguments: list[str] | None = None) -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add_arguments(parser)
-    print(run(parser.parse_args(arguments)))
+    try:
+        print(run(parser.parse_args(arguments)))
+    except ValueError as error:
+        raise SystemExit(f"downsampling: {error}") from error
 
 
 if __name__ == "__main__":

@@ -152,8 +152,8 @@ def fine_pictures(side: int, count: int, folder: str | None = None) -> list[Pict
     Args:
         side: of the pictures in pixels.
         count: at most so many.
-        folder: of images, each of which takes the next for its pose; None: films drawn here, with
-            a seed of their own.
+        folder: of images, each of which takes the next for its pose; None: films like the
+            quickstart's, with a seed of their own.
 
     Returns:
         Pairs of (side, side, 3), 0 to 255.
@@ -161,7 +161,8 @@ def fine_pictures(side: int, count: int, folder: str | None = None) -> list[Pict
     if folder is not None:
         squares = 255 * flat_folder.read_squares(folder, size=side, count=count)
         return list(zip(squares, np.roll(squares, -1, axis=0), strict=True))
-    films = MovingPhotographs(count, num_frames=_FRAMES, size=side, render_size=side, seed=_SEED)
+    options = dict(size=side, render_size=side, seed=_SEED, cast=True)
+    films = MovingPhotographs(count, num_frames=_FRAMES, **options)
     return [tuple(films.frames(i, (0, _FRAMES // 2))) for i in range(count)]
 
 

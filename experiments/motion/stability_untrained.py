@@ -23,7 +23,7 @@ def draw(config: ml_collections.ConfigDict, seed: int) -> networks.TrainedMotion
     """
     model = networks.MotionModel(config, rngs=nnx.Rngs(seed))
     size = config.data.frame_size
-    films = MovingPhotographs(_FILMS, num_frames=2, size=size, seed=_SEED)
+    films = MovingPhotographs(_FILMS, num_frames=2, size=size, seed=_SEED, cast=True)
     frames = np.stack([films.frames(i, (0, 1)) for i in range(len(films))]) / np.float32(255)
     graph, state = nnx.split(model)
 

@@ -67,7 +67,8 @@ def samples_per_epoch(config: ml_collections.ConfigDict, films) -> int:
 
 def _moving_photographs(settings, split: str, seed: int) -> HeldVideos:
     count, options = settings[f"{split}_videos"], dict(size=settings.frame_size, seed=seed)
-    options |= dict(num_frames=settings.num_frames, drift=settings.drift)
+    names = ("num_frames", "num_parts", "cast", "drift")
+    options |= {name: settings[name] for name in names}
     return HeldVideos(MovingPhotographs(count, **options))
 
 

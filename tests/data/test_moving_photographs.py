@@ -213,3 +213,28 @@ def test_without_drift_only_the_parts_move():
         assert np.ptp(film["landmarks"][:, 4], axis=0).max() > 0.1
     with pytest.raises(ValueError, match="drift must lie"):
         MovingPhotographs(1, drift=2.0)
+
+
+def test_the_cast_plays_in_every_film():
+    def colours(part):
+        return part.texture[:3].sum((1, 2)) / part.texture[3].sum()
+
+    films = MovingPhotographs(9, num_frames=2, size=32, seed=1, cast=True, num_parts=(3, 3))
+    first, second = (films._scene(index)[0] for index in range(2))
+    cast = np.array(sorted(colours(part).tolist() for part in first.parts))
+    again = np.array(sorted(colours(part).tolist() for part in second.parts))
+    np.testing.assert_allclose(again, cast, rtol=0.02)
+    assert not np.allclose(first.ground.mean((1, 2)), second.ground.mean((1, 2)))
+
+    films = MovingPhotographs(9, num_frames=2, size=32, seed=1, cast=True, num_parts=(1, 1))
+    alone = [colours(films._scene(index)[0].parts[0]) for index in range(9)]
+    players = [np.abs(cast - one).max(1).argmin() for one in alone]
+    np.testing.assert_allclose(alone, cast[players], rtol=0.02)
+    assert set(players) == {0, 1, 2}
+
+
+def test_the_cast_before_pictures_of_mine():
+    white = np.full((40, 50, 3), 255, np.uint8)
+    films = MovingPhotographs(1, num_frames=2, size=32, photographs=[white], cast=True)
+    corner = films[0]["frames"][:, :2, :2]
+    assert corner.min() > 250

@@ -42,6 +42,13 @@ def test_a_report_from_start_to_end(folder, tmp_path, capsys):
     assert "Average CPU Running time" in capsys.readouterr().out
 
 
+def test_frames_are_drawn_like_those_of_films():
+    images = main.read_images(main.MOVING_PHOTOGRAPHS, size=64, count=2)
+    assert images.shape == (2, 64, 64, 3) and images.dtype == np.float32
+    assert 0 <= images.min() and images.max() <= 1
+    assert np.abs(images[0] - images[1]).mean() > 0.05
+
+
 @pytest.mark.parametrize(
     "arguments, message",
     [
@@ -49,10 +56,11 @@ def test_a_report_from_start_to_end(folder, tmp_path, capsys):
         ("--images . --detector telepathy", "telepathy"),
         ("--images . --batch-size 0", "batch_size"),
         ("--images . --rounds -1", "rounds"),
+        ("--images moving_photographs --count 0", "num_videos"),
     ],
 )
 def test_mistakes_are_explained(tmp_path, arguments, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(SystemExit, match=message):
         main.main([*arguments.split(), "--output", str(tmp_path / "out")])
 
 

@@ -6,6 +6,7 @@ import pytest
 from aa_jax.ops.downsample import METHODS, downsample
 from experiments.downsampling.reductions import (
     SHIFT,
+    mean_of_four,
     reductions,
     sampling_offset,
     shifted_baseline,
@@ -43,6 +44,13 @@ def test_unshifted_it_is_the_baseline(rng):
     images = rng.random((1, 32, 32, 3)).astype(np.float32)
     expected = downsample(images, 4, method="gaussian")
     np.testing.assert_allclose(shifted_baseline(0).apply(images), expected, atol=1e-6)
+
+
+def test_means_of_four_are_half_a_pixel_beside(rng):
+    images = rng.random((1, 8, 8, 3)).astype(np.float32)
+    expected = images.reshape(1, 2, 4, 2, 4, 3)[:, :, :2, :, :2].mean((2, 4))
+    np.testing.assert_allclose(mean_of_four().apply(images), expected, atol=1e-6)
+    assert sampling_offset(mean_of_four().apply) == mean_of_four().offset == 0.5
 
 
 @pytest.mark.slow

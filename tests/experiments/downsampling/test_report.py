@@ -32,6 +32,7 @@ def results(rng):
     return report.Results(
         outcomes=outcomes,
         baseline_shifted=row("shifted baseline", "shifted", 0.17),
+        mean_of_four=row("mean of 2 x 2", "shifted", 0.08),
         predicted_shift_error=0.168,
         images=1,
         detector="made up",
