@@ -161,7 +161,7 @@ def fine_pictures(side: int, count: int, folder: str | None = None) -> list[Pict
     if folder is not None:
         squares = 255 * flat_folder.read_squares(folder, size=side, count=count)
         return list(zip(squares, np.roll(squares, -1, axis=0), strict=True))
-    options = dict(size=side, render_size=side, seed=_SEED, cast=True)
+    options = dict(size=side, render_size=side, seed=_SEED, cast=True, num_parts=(1, 1))
     films = MovingPhotographs(count, num_frames=_FRAMES, **options)
     return [tuple(films.frames(i, (0, _FRAMES // 2))) for i in range(count)]
 

@@ -23,7 +23,8 @@ def draw(config: ml_collections.ConfigDict, seed: int) -> networks.TrainedMotion
     """
     model = networks.MotionModel(config, rngs=nnx.Rngs(seed))
     size = config.data.frame_size
-    films = MovingPhotographs(_FILMS, num_frames=2, size=size, seed=_SEED, cast=True)
+    options = dict(num_frames=2, num_parts=(1, 1), cast=True, size=size, seed=_SEED)
+    films = MovingPhotographs(_FILMS, **options)
     frames = np.stack([films.frames(i, (0, 1)) for i in range(len(films))]) / np.float32(255)
     graph, state = nnx.split(model)
 

@@ -7,7 +7,7 @@ Command:   python scripts/train.py --config experiments/motion/configs/quickstar
            ... quickstart.py:antialias=blur    with anti-aliased resampling in all networks
            ... quickstart.py:subjects=any      other cut-outs in every film, which is much harder
            ... quickstart.py:smoke             a few steps, to see it work
-Time:      10 to 15 minutes on 2 CPU cores; smoke 1 minute.
+Time:      about 10 minutes on 2 CPU cores; smoke 1 minute.
 Expected:  runs/motion/report.md: reconstruction L1 falls below half of what it is before training,
            and below that of a still source.
 """
