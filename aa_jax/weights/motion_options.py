@@ -139,7 +139,7 @@ def generator_options(tensors: Tensors, settings: MotionSettings) -> dict:
         max_features=max([first[0], *widths]),
         num_down_blocks=down,
         num_bottleneck_blocks=_blocks(tensors, r"bottleneck\.r(\d+)\.conv1\.weight", least=0),
-        estimate_occlusion="yes" if motion + "occlusion.weight" in tensors else "no",
+        estimate_occlusion=motion + "occlusion.weight" in tensors,
         corners=settings.corners,
         resampling=settings.resampling,
         dense_motion=dict(

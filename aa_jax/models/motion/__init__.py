@@ -6,7 +6,7 @@ from aa_jax.models.motion.generator import Generated, MotionGenerator
 from aa_jax.models.motion.hourglass import Hourglass, Resampling
 from aa_jax.models.motion.keypoint_detector import KeypointDetector
 from aa_jax.models.motion.keypoints import Keypoints, gaussian_heatmaps
-from aa_jax.models.motion.losses import equivariance_losses, pyramid_l1
+from aa_jax.models.motion.losses import equivariance_losses
 from aa_jax.models.motion.transfer import best_frame, hull_scale, relative_motion
 
 __all__ = [
@@ -23,7 +23,6 @@ __all__ = [
     "equivariance_losses",
     "gaussian_heatmaps",
     "hull_scale",
-    "pyramid_l1",
     "relative_motion",
     "sparse_motions",
 ]

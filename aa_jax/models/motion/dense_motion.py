@@ -71,7 +71,7 @@ class DenseMotionNetwork(nnx.Module):
         num_blocks: int = 5,
         max_features: int = 1024,
         scale_factor: float = 0.25,
-        estimate_occlusion: str = "yes",
+        estimate_occlusion: bool = True,
         variance: float = VARIANCE,
         corners: str = "aligned",
         resampling: Resampling = PLAIN,
@@ -84,7 +84,7 @@ class DenseMotionNetwork(nnx.Module):
           channels: of the frames.
           block_expansion, num_blocks, max_features: of the hourglass.
           scale_factor: by which frames are reduced first.
-          estimate_occlusion: "yes" or "no".
+          estimate_occlusion: whether there is a map of what to hide.
           variance: of the Gaussians that mark keypoints.
           corners: how coordinates are read, "aligned" or "half_pixel", see `grid_sample`. The
             published checkpoints of 2019 were trained with aligned corners.
@@ -100,9 +100,8 @@ class DenseMotionNetwork(nnx.Module):
             **options,
         )
         self.mask = convolution(self.hourglass.outputs, num_kp + 1, _HEAD, **options)
-        occluded = estimate_occlusion == "yes"
         outputs = self.hourglass.outputs
-        self.occlusion = convolution(outputs, 1, _HEAD, **options) if occluded else None
+        self.occlusion = convolution(outputs, 1, _HEAD, **options) if estimate_occlusion else None
         self.scale_factor, self.variance, self.corners = scale_factor, variance, corners
 
     def __call__(

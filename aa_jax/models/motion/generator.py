@@ -51,7 +51,7 @@ class MotionGenerator(nnx.Module):
         max_features: int = 512,
         num_down_blocks: int = 2,
         num_bottleneck_blocks: int = 6,
-        estimate_occlusion: str = "yes",
+        estimate_occlusion: bool = True,
         dense_motion: Mapping[str, Any] | None = None,
         corners: str = "aligned",
         resampling: Resampling = PLAIN,
@@ -68,7 +68,7 @@ class MotionGenerator(nnx.Module):
           max_features: bound on the channels.
           num_down_blocks: halvings.
           num_bottleneck_blocks: residual blocks at the lowest resolution.
-          estimate_occlusion: "yes" or "no".
+          estimate_occlusion: whether what the source does not show is hidden.
           dense_motion: options of `DenseMotionNetwork` other than those here.
           corners: how flows are read, "aligned" or "half_pixel", see `grid_sample`.
           resampling: how resolution changes, here and in the dense motion network.

@@ -1,6 +1,5 @@
 """Equivariance of keypoints under a known transformation (Siarohin et al., NeurIPS 2019, 3.4)."""
 
-import jax
 from jax import Array, numpy as jnp
 
 from aa_jax.models.motion.keypoints import Keypoints, inverse_2x2, product_2x2
@@ -31,15 +30,3 @@ def equivariance_losses(
     quotient = product_2x2(inverse_2x2(driving.jacobian), moved)
     identity = jnp.eye(2, dtype=quotient.dtype)
     return value, jnp.mean(jnp.abs(identity - quotient))
-
-
-def pyramid_l1(prediction: dict[str, Array], real: dict[str, Array]) -> Array:
-    """Mean absolute difference on every scale of an image pyramid, summed.
-
-    What stands for the perceptual loss where no weights of a feature network are at hand.
-    """
-    return sum(jnp.mean(jnp.abs(prediction[scale] - _fixed(real[scale]))) for scale in prediction)
-
-
-def _fixed(x: Array) -> Array:
-    return jax.lax.stop_gradient(x)

@@ -38,7 +38,7 @@ def published() -> ml_collections.ConfigDict:
     )
     config.model.generator = ml_collections.ConfigDict(
         dict(block_expansion=64, max_features=512, num_down_blocks=2, num_bottleneck_blocks=6)
-        | dict(estimate_occlusion="yes")
+        | dict(estimate_occlusion=True)
     )
     config.model.dense_motion = ml_collections.ConfigDict(
         dict(block_expansion=64, max_features=1024, num_blocks=5, scale_factor=0.25, variance=0.01)

@@ -26,7 +26,7 @@ def load_generator(archive: dict, dtype) -> MotionGenerator:
     options = json.loads(str(archive["config"]))
     options["channels"] = options.pop("num_channels")
     options.pop("estimate_jacobian")
-    options["estimate_occlusion"] = "yes" if options.pop("estimate_occlusion_map") else "no"
+    options["estimate_occlusion"] = options.pop("estimate_occlusion_map")
     options["dense_motion"] = options.pop("dense_motion_params")
     options["corners"] = "aligned" if archive["align_corners"] else "half_pixel"
     return _filled(MotionGenerator, options, archive, dtype)

@@ -65,7 +65,7 @@ def small():
     options = dict(num_kp=2, block_expansion=4, max_features=8, num_bottleneck_blocks=1)
     motion = dict(block_expansion=4, max_features=8, num_blocks=2)
     model = MotionGenerator(
-        **options, dense_motion=motion, estimate_occlusion="no", rngs=nnx.Rngs(0)
+        **options, dense_motion=motion, estimate_occlusion=False, rngs=nnx.Rngs(0)
     )
     rng = np.random.default_rng(0)
     frames = rng.random((2, 32, 32, 3), np.float32)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from jax import numpy as jnp
 
-from aa_jax.models.motion import Keypoints, equivariance_losses, pyramid_l1
+from aa_jax.models.motion import Keypoints, equivariance_losses
 from aa_jax.ops.grid_sample import identity_grid
 from aa_jax.ops.thin_plate import Transform
 from tests.models.motion.loading import precision
@@ -28,9 +28,3 @@ def test_golden(golden, dtype, tolerance):
         )
     np.testing.assert_allclose(value, archive["eq_value_loss_unweighted"], rtol=tolerance)
     np.testing.assert_allclose(jacobian, archive["eq_jacobian_loss_unweighted"], rtol=tolerance)
-
-
-def test_pyramid_l1_sums_means_of_all_scales():
-    ones, zeros = {s: np.ones((1, n, n, 3)) for s, n in ((1, 4), (0.5, 2))}, {}
-    zeros = {scale: 0 * array for scale, array in ones.items()}
-    assert pyramid_l1(ones, zeros) == 2
