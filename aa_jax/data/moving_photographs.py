@@ -271,6 +271,7 @@ def _player(rng, number: int) -> _Look:
     name, (x, y), radius = _CAST[number]
     half = REACH * radius
     box = (x - half, y - half, x + half, y + half)
+    # Only its length counts; without the draw all films of the cast would be others.
     round_outline = np.ones_like(random_outline(rng))
     turn = rng.uniform(-0.3, 0.3)
     return _Look(_embedded(name), box, round_outline, np.ones(3), 1.0, turn)

@@ -99,12 +99,15 @@ def read_images(source: str, *, size: int, count: int | None = None) -> np.ndarr
       float32 (N, size, size, 3) in [0, 1].
 
     Raises:
-      ValueError: there is no such folder, or no image in it.
+      ValueError: there is no such folder, or no image in it, or `count` is less than 1.
     """
     if source != MOVING_PHOTOGRAPHS:
         return flat_folder.read_squares(source, size=size, count=count)
     options = dict(num_frames=1, num_parts=(1, 1), cast=True, size=size, seed=_SEED)
-    films = MovingPhotographs(_FRAMES if count is None else count, **options)
+    try:
+        films = MovingPhotographs(_FRAMES if count is None else count, **options)
+    except ValueError as error:
+        raise ValueError(f"count: {error}") from error
     return np.concatenate([films.frames(i, (0,)) for i in range(len(films))]) / np.float32(255)
 
 

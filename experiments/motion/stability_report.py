@@ -136,8 +136,9 @@ def as_text(rows: Sequence[Row], *, pictures: int, images: str | None = None) ->
     parts += [
         "In the frame, content that leaves and enters moves keypoints too, and borders do: wobble "
         "is what a polynomial of degree 3 along each path leaves. In the field only aliasing "
-        "remains: none after 32 pixels, if resolution is halved five times or less. Root mean "
-        "squares by period say which stride it comes from.",
+        "remains: none after 32 pixels, if resolution is halved five times or less and no keypoint "
+        "looks at the field's border, as those of untrained networks may. Root mean squares by "
+        "period say which stride it comes from.",
         "Frames of a pan are compared with the first one, moved. The driving frames themselves "
         f"have a flicker of {driving.flicker:.4f} and {driving.acceleration:.2f} times the energy "
         "of the ideal's second differences. That ratio is one to the model's own first frame: "
